@@ -1,0 +1,1 @@
+"""Advanced convolutions and data augmentations, learned on CIFAR-10."""

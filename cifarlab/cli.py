@@ -1,0 +1,187 @@
+"""Command line to recipe, nothing more: `cifarlab data | train | evaluate | records`."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from cifarlab import data, engine, model, recipes, records
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, or 2 with one line on what to do differently."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, OSError) as error:
+        print(f"cifarlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cifarlab: stopped; a run with --resume goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="cifarlab", description="Train and examine small nets.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help)
+        added.set_defaults(command=run)
+        added.add_argument("--json", action="store_true", help="print JSON, for programs")
+        return added
+
+    command("data", show_data, "Find or download CIFAR-10, check it, and say where it lies.")
+
+    train = command("train", run_training, "Train a recipe; write its record and weights.")
+    train.add_argument("recipe", help=f"one of: {', '.join(recipes.names())}")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--epochs", type=int, help="instead of the recipe's own")
+    train.add_argument(
+        "--data", choices=["cifar10", "synthetic"], default="cifar10", help="what to learn"
+    )
+    train.add_argument(
+        "--validation",
+        action="store_true",
+        help="learn from 45,000 images and score on the other 5,000: for choosing",
+    )
+    train.add_argument("--out", type=Path, help="folder of the run (runs/RECIPE-seedSEED)")
+    train.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    train.add_argument("--workers", type=int, default=0, help="processes that prepare images")
+    train.add_argument("--device", help="cpu, cuda, cuda:1 ...")
+    train.add_argument("--precision", choices=list(engine.PRECISIONS))
+
+    evaluate = command("evaluate", run_evaluation, "Score a record's network on the test images.")
+    evaluate.add_argument("record", help="a name of `cifarlab records`, or a run's folder")
+    evaluate.add_argument("--device", help="cpu, cuda, cuda:1 ...")
+    evaluate.add_argument("--precision", choices=list(engine.PRECISIONS))
+
+    command("records", list_records, "List the records that ship with the package.")
+    return top
+
+
+def show(options: argparse.Namespace, facts: dict, text: str) -> None:
+    """Print `facts` as one line of JSON where asked, else `text`."""
+    print(json.dumps(facts) if options.json else text, flush=True)
+
+
+def show_data(options: argparse.Namespace) -> None:
+    """`cifarlab data`"""
+    folder = data.find()
+    show(options, {"folder": str(folder), "sound": True}, f"CIFAR-10 is sound, in {folder}")
+
+
+def splits(options: argparse.Namespace) -> tuple[data.Split, data.Split]:
+    """What to learn from, and what to score on."""
+    if options.data == "synthetic":
+        train, test = data.synthetic(2000, seed=0), data.synthetic(500, seed=1)
+    else:
+        train, test = data.load()
+    if options.validation:
+        return data.split_validation(train, per_class=len(train) // 100)
+    return train, test
+
+
+def run_training(options: argparse.Namespace) -> None:
+    """`cifarlab train`: data, network, engine, record, in this order."""
+    changes = {} if options.epochs is None else {"epochs": options.epochs}
+    recipe = recipes.get(options.recipe, **changes)
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed}; it must be 0 or more.")
+    numbers = engine.numerics(options.device, options.precision)
+    out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
+    checkpoint, record_path = out / "checkpoint.pt", out / "record.json"
+    if checkpoint.exists() and not options.resume:
+        raise ValueError(f"{out} holds a run; add --resume to go on, or name another --out.")
+    train, held_out = splits(options)
+
+    torch.manual_seed(options.seed)
+    network = model.create(recipe.network)
+    earlier = []
+    if options.resume and record_path.exists():
+        before = records.load(record_path)
+        session = {name: getattr(before, name) for name in records.provenance(numbers)}
+        earlier = [*before.earlier_sessions, {**session, "epochs": len(before.history)}]
+    record = records.Record(
+        recipe=recipe,
+        seed=options.seed,
+        data=f"{train.source}: {len(train)} images, scored on {len(held_out)}",
+        load=None,
+        seconds={"training": 0.0, "evaluation": 0.0},
+        parameters=model.count_parameters(network),
+        multiply_adds=model.count_multiply_adds(network),
+        test_accuracy=None,
+        earlier_sessions=earlier,
+        **records.provenance(numbers),
+    )
+
+    for epoch in engine.fit(
+        network,
+        recipe,
+        train,
+        held_out,
+        seed=options.seed,
+        every_epoch=recipe.test_every_epoch or options.validation,
+        checkpoint=checkpoint,
+        resume=options.resume,
+        workers=options.workers,
+        numbers=numbers,
+    ):
+        record = records.extend(record, epoch)
+        records.save(record, record_path)
+        show(options, dataclasses.asdict(epoch), describe(epoch, recipe.epochs))
+    records.save_weights(network, out / "record.safetensors")
+    show(
+        options,
+        {"record": str(record_path), "test_accuracy": record.test_accuracy},
+        f"{record.test_accuracy:.2f} % after the last epoch; the record is {record_path}",
+    )
+
+
+def describe(epoch: engine.Epoch, epochs: int) -> str:
+    """One clear line for one epoch."""
+    held_out = f"  held out {epoch.held_out.accuracy:6.2f} %" if epoch.held_out else ""
+    return (
+        f"epoch {epoch.number:2d}/{epochs}  loss {epoch.train.loss:.4f}  "
+        f"train {epoch.train.accuracy:6.2f} %{held_out}  "
+        f"{epoch.seconds:.0f} s + {epoch.evaluation_seconds:.0f} s"
+    )
+
+
+def run_evaluation(options: argparse.Namespace) -> None:
+    """`cifarlab evaluate`"""
+    record = records.load(options.record)
+    network = records.load_network(options.record)
+    _, test = data.load()
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    numbers = engine.numerics(options.device, options.precision)
+    found = engine.evaluate(network, data.batches(test, plain, 1000), numbers)
+    show(
+        options,
+        {"test_accuracy": found.accuracy, "loss": found.loss, "record": record.test_accuracy},
+        f"{found.accuracy:.2f} % of {len(test)} test images, loss {found.loss:.4f} "
+        f"(the record says {record.test_accuracy:.2f} %)",
+    )
+
+
+def list_records(options: argparse.Namespace) -> None:
+    """`cifarlab records`"""
+    for name in records.names():
+        record = records.load(name)
+        accuracy = "unfinished" if record.test_accuracy is None else f"{record.test_accuracy:.2f} %"
+        show(
+            options,
+            {"name": name, "test_accuracy": record.test_accuracy},
+            f"{name:24} {accuracy:>10}  {record.parameters:,} parameters, "
+            f"{len(record.history)} of {record.recipe.epochs} epochs",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

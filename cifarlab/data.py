@@ -1,0 +1,391 @@
+"""Pixels in: find CIFAR-10, verify it, split it, augment it, batch it.
+
+Lesson: Meet CIFAR-10.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Albumentations asks its server for news when imported, unless told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+import numpy as np
+import platformdirs
+import torch
+from albumentations.pytorch import ToTensorV2
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
+
+# Of the 50,000 training images, over all pixels, per channel, in [0, 1].
+MEAN = (0.4914, 0.4822, 0.4465)
+STD = (0.2470, 0.2435, 0.2616)
+# Copied from project to project as "the" standard deviation; it is the mean over images of each
+# image's own, and so leaves out how much the images differ from one another.
+PER_IMAGE_STD = (0.2023, 0.1994, 0.2010)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels, in memory.
+
+    `images` (N, H, W, 3) uint8, `labels` (N,) int64 into `classes`; `source` says where the
+    pictures come from, and stands on every plot of them.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
+        """The images at `indices`, in that order."""
+        return Split(self.images[indices], self.labels[indices], self.classes, self.source)
+
+
+# ---------------------------------------------------------------------------------- CIFAR-10
+
+
+def flaws(folder: Path) -> list[str]:
+    """What is wrong with the CIFAR-10 files in `folder`, one line a file; empty if all is well."""
+    meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
+    found = []
+    for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, meta]:
+        path = folder / CIFAR10.base_folder / name
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif not check_integrity(path, md5):
+            found.append(f"{path} is damaged: its md5 is not {md5}")
+    return found
+
+
+def find() -> Path:
+    """The folder that holds `cifar-10-batches-py`, every file of it checked against its md5.
+
+    Looks in the folder that the environment variable CIFARLAB_DATA names; without the variable,
+    in the user's cache folder, and downloads there (170 MB) what it does not find.
+
+    Raises: OSError naming the bad files, or saying how to get the data by hand.
+    """
+    named = os.environ.get("CIFARLAB_DATA")
+    folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
+    wrong = flaws(folder)
+    if not wrong:
+        return folder
+    if named:
+        raise OSError(
+            f"CIFARLAB_DATA={named} does not hold a sound CIFAR-10: {'; '.join(wrong)}. "
+            f"Put the files there or unset the variable to download them. {by_hand(folder)}"
+        )
+    download(folder)
+    return folder
+
+
+def by_hand(folder: Path) -> str:
+    """How to get CIFAR-10 into `folder` without this program."""
+    return (
+        f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}) and unpack it, so that "
+        f"{folder / CIFAR10.base_folder} holds data_batch_1 to data_batch_5, test_batch and "
+        "batches.meta."
+    )
+
+
+def download(folder: Path) -> None:
+    """Fetch CIFAR-10 from its official address into `folder`, with a progress bar.
+
+    The files take their place only when all are there, so a broken download leaves nothing.
+
+    Raises: OSError saying what failed and how to get the data by hand.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
+            CIFAR10(temporary, download=True)
+            target = folder / CIFAR10.base_folder
+            if flaws(folder):  # unless another process was faster
+                if target.exists():
+                    target.rename(Path(temporary) / "damaged")
+                (Path(temporary) / CIFAR10.base_folder).rename(target)
+    except (OSError, RuntimeError) as error:  # torchvision: RuntimeError for a wrong md5
+        raise OSError(f"CIFAR-10 could not be fetched: {error}. {by_hand(folder)}") from error
+
+
+def load() -> tuple[Split, Split]:
+    """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in ten classes.
+
+    Raises: OSError as `find` does.
+    Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images", chapter 3.
+    """
+    folder = find()
+    train, test = (
+        Split(part.data, np.array(part.targets), tuple(part.classes), "CIFAR-10")
+        for part in (CIFAR10(folder, train=True), CIFAR10(folder, train=False))
+    )
+    return train, test
+
+
+def split_validation(train: Split, per_class: int = 500) -> tuple[Split, Split]:
+    """`train` in two: what to learn from, and `per_class` images of each class to choose by.
+
+    Always the same images: 45,000 and 5,000 of CIFAR-10. The test images stay out of it, so that
+    choosing does not wear them out.
+
+    Raises: ValueError if a class has fewer than `per_class` + 1 images.
+    """
+    random = np.random.RandomState(0)  # the one stream that NumPy promises never to change
+    held_out = []
+    for label, name in enumerate(train.classes):
+        members = np.flatnonzero(train.labels == label)
+        if len(members) <= per_class:
+            raise ValueError(
+                f"per_class={per_class}, but class {name!r} has {len(members)} images; "
+                f"take at most {max(len(members) - 1, 0)}."
+            )
+        held_out.append(random.permutation(members)[:per_class])
+    validation = np.sort(np.concatenate(held_out))
+    learn = np.setdiff1d(np.arange(len(train)), validation)
+    return train.take(learn), train.take(validation)
+
+
+def statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel over all pixels of all images, in [0, 1].
+
+    `images` (N, H, W, 3) uint8 -> two arrays (3,) float64. Counts how often each of the 256
+    values occurs, which is exact and needs no float copy of the images.
+    """
+    values = np.arange(256) / 255
+    counts = np.stack(
+        [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
+    )
+    shares = counts / counts.sum(axis=1, keepdims=True)  # (3, 256)
+    mean = shares @ values
+    variance = shares @ values**2 - mean**2
+    return mean, np.sqrt(variance)
+
+
+# ------------------------------------------------------------------------------ augmentation
+
+
+def flip() -> A.BasicTransform:
+    """Mirror left and right, in half of the draws."""
+    return A.HorizontalFlip(p=0.5)
+
+
+def affine(
+    *,
+    translate: int = 2,
+    scale: float = 0.1,
+    rotate: float = 15,
+    shear: float = 5,
+    p: float = 0.5,
+) -> A.BasicTransform:
+    """Move by up to `translate` pixels, zoom by 1 +- `scale`, turn and shear by degrees.
+
+    Every number is drawn evenly from its range; what comes in over the border is mirrored.
+    """
+    return A.Affine(
+        translate_px=(-translate, translate),
+        scale=(1 - scale, 1 + scale),
+        keep_ratio=True,
+        rotate=(-rotate, rotate),
+        shear=(-shear, shear),
+        border_mode=cv2.BORDER_REFLECT_101,
+        p=p,
+    )
+
+
+def crop(size: int = 32, margin: int = 4) -> A.BasicTransform:
+    """A window of `size` pixels from the image, widened by `margin` mirrored pixels a side."""
+    return A.Sequential(
+        [A.Pad(margin, border_mode=cv2.BORDER_REFLECT_101), A.RandomCrop(size, size)], p=1
+    )
+
+
+def cutout(
+    size: int = 16, fill: Sequence[float] = tuple(255 * value for value in MEAN), p: float = 0.5
+) -> A.BasicTransform:
+    """One square hole of `size` pixels, wholly inside the image, filled with `fill` (0 to 255).
+
+    Source: DeVries and Taylor 2017, arXiv:1708.04552; their hole may hang over the border.
+    """
+    return A.CoarseDropout(
+        num_holes_range=(1, 1),
+        hole_height_range=(size, size),
+        hole_width_range=(size, size),
+        fill=tuple(round(value) for value in fill),
+        p=p,
+    )
+
+
+# The 2023 project gave the fill as (0.4914, 0.4822, 0.4465) for images of 0 to 255: black.
+AUGMENTATIONS = {
+    "none": lambda: [],
+    "flip": lambda: [flip()],
+    "affine": lambda: [affine()],
+    "crop": lambda: [crop()],
+    "cutout": lambda: [cutout()],
+    "all": lambda: [flip(), affine(), crop(), cutout()],
+    "original": lambda: [
+        flip(),
+        affine(translate=2, scale=0.1, rotate=45, shear=0),
+        cutout(fill=(0, 0, 0)),
+    ],
+}
+
+
+def pipeline(
+    augmentation: str = "none",
+    *,
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+) -> A.Compose:
+    """The named augmentation, then normalisation: (H, W, 3) uint8 in, (3, H, W) float32 out.
+
+    `mean` and `std` are per channel, of pixels in [0, 1]. Call it as `pipeline(...)(image=image)
+    ["image"]`, or hand it to `batches`.
+
+    Raises: ValueError if there is no augmentation of that name.
+    """
+    if augmentation not in AUGMENTATIONS:
+        raise ValueError(
+            f"no augmentation is called {augmentation!r}; "
+            f"choose one of: {', '.join(AUGMENTATIONS)}."
+        )
+    steps = [*AUGMENTATIONS[augmentation](), A.Normalize(mean, std), ToTensorV2()]
+    return A.Compose(steps, strict=True)  # strict: a misspelt argument is an error
+
+
+def denormalize(
+    images: Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+) -> np.ndarray:
+    """Back to pixels for a plot: (N, 3, H, W) normalised -> (N, H, W, 3) uint8."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+    pixels = ((images * std + mean) * 255).round().clamp(0, 255)
+    return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+# ----------------------------------------------------------------------------------- batches
+
+
+class Epoch(Dataset):
+    """One pass over a split, cut into batches; batch i is the same whichever worker makes it.
+
+    The random numbers of a batch follow from (seed, epoch, i) alone. Without that, the workers
+    of a DataLoader all repeat one stream of augmentations: each is a copy of one pipeline.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        transform: A.Compose,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        self.split, self.transform, self.batch_size = split, transform, batch_size
+        self.seed, self.epoch = seed, epoch
+        order = np.random.default_rng([seed, epoch]).permutation(len(split))
+        self.order = order if shuffle else np.arange(len(split))
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)  # rounded up: the last may be smaller
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        if number >= len(self):
+            raise IndexError(f"batch {number} of {len(self)}")
+        entropy = np.random.SeedSequence([self.seed, self.epoch, number])
+        self.transform.set_random_seed(int(entropy.generate_state(1)[0]))
+        indices = self.order[number * self.batch_size : (number + 1) * self.batch_size]
+        images = [self.transform(image=self.split.images[index])["image"] for index in indices]
+        return torch.stack(images), torch.from_numpy(self.split.labels[indices])
+
+
+def batches(
+    split: Split,
+    transform: A.Compose | None = None,
+    batch_size: int = 128,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    workers: int = 0,
+) -> DataLoader:
+    """Batches of one epoch: images (B, 3, H, W) float32 and labels (B,) int64; the last is shorter.
+
+    Equal `seed` and `epoch` give equal batches, with any number of `workers` (processes that
+    prepare images while the network computes). Without `transform`, images are normalised only.
+
+    Raises: ValueError if an argument is out of its range.
+    """
+    for name, value, least in [
+        ("batch_size", batch_size, 1),
+        ("seed", seed, 0),
+        ("epoch", epoch, 0),
+        ("workers", workers, 0),
+    ]:
+        if value < least:
+            raise ValueError(f"{name}={value}; it must be {least} or more.")
+    epoch_batches = Epoch(
+        split, transform or pipeline(), batch_size, shuffle=shuffle, seed=seed, epoch=epoch
+    )
+    return DataLoader(
+        epoch_batches,
+        batch_size=None,  # `Epoch` gives whole batches
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+# --------------------------------------------------------------------------------- synthetic
+
+SHAPES = {
+    # Name: is the point (y, x), in radii from the centre, inside the shape?
+    "disc": lambda y, x: np.hypot(y, x) < 1,
+    "ring": lambda y, x: abs(np.hypot(y, x) - 0.8) < 0.2,
+    "square": lambda y, x: np.maximum(abs(y), abs(x)) < 0.9,
+    "frame": lambda y, x: abs(np.maximum(abs(y), abs(x)) - 0.75) < 0.2,
+    "diamond": lambda y, x: abs(y) + abs(x) < 1.1,
+    "plus": lambda y, x: (np.minimum(abs(y), abs(x)) < 0.3) & (np.maximum(abs(y), abs(x)) < 1),
+    "cross": lambda y, x: (abs(abs(y) - abs(x)) < 0.4) & (np.maximum(abs(y), abs(x)) < 1),
+    "triangle": lambda y, x: (abs(x) < (y + 1) / 2) & (y < 0.9),
+    "stripes": lambda y, x: (np.sin(7 * y) > 0) & (np.hypot(y, x) < 1.2),
+    "checks": lambda y, x: (np.sin(7 * y) * np.sin(7 * x) > 0) & (np.hypot(y, x) < 1.2),
+}
+
+
+def synthetic(count: int = 1000, seed: int = 0) -> Split:
+    """A small stand-in that is not CIFAR-10: ten shapes, drawn anywhere in any two colours.
+
+    (count, 32, 32, 3) uint8, classes in turn. A network can really learn it, so that tests and a
+    first look need no download.
+
+    Raises: ValueError if `count` is below 1 or `seed` below 0.
+    """
+    if count < 1 or seed < 0:
+        raise ValueError(f"count={count}, seed={seed}; count must be 1 or more, seed 0 or more.")
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % len(SHAPES)
+    shapes = list(SHAPES.values())
+    rows, columns = np.mgrid[:32, :32]
+    images = np.empty((count, 32, 32, 3), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        radius = random.uniform(7, 12)
+        top, left = random.uniform(11, 20, size=2)
+        inside = shapes[label]((rows - top) / radius, (columns - left) / radius)
+        paper, ink = random.uniform(0, 255, size=(2, 3))
+        while abs(paper - ink).max() < 90:  # a shape that nobody can see teaches nothing
+            ink = random.uniform(0, 255, size=3)
+        clean = np.where(inside[..., None], ink, paper)
+        image[:] = (clean + random.normal(0, 12, size=clean.shape)).clip(0, 255)
+    return Split(images, labels, tuple(SHAPES), "synthetic shapes, not CIFAR-10")

@@ -1,0 +1,449 @@
+"""One run: find a learning rate, fit, evaluate, save, resume.
+
+Lesson: Train under 200,000 parameters.
+"""
+
+import ctypes
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from cifarlab import data
+from cifarlab.files import replacing
+from cifarlab.recipes import Recipe
+
+Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, 3, H, W), labels (B,)
+
+# ---------------------------------------------------------------------------------- numerics
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+MEMORY_FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Where a network computes, in what precision, and in what order an image lies in memory.
+
+    Weights and losses stay float32; `precision` is that of the layers between.
+    """
+
+    device: str
+    precision: str  # of PRECISIONS
+    memory_format: str  # of MEMORY_FORMATS
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """`network` itself, its weights moved to the device and laid out."""
+        return network.to(self.device, memory_format=MEMORY_FORMATS[self.memory_format])
+
+    def compute(self, network: nn.Module, images: Tensor) -> Tensor:
+        """`network(images)` on the device, in the precision; the result is float32."""
+        images = images.to(
+            self.device, memory_format=MEMORY_FORMATS[self.memory_format], non_blocking=True
+        )
+        dtype = PRECISIONS[self.precision]
+        with torch.autocast(torch.device(self.device).type, dtype, enabled=dtype != torch.float32):
+            outputs = network(images)
+        return outputs.float()
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps fp16 gradients from vanishing; does nothing in the other precisions.
+
+        Source: Micikevicius et al. 2018, "Mixed Precision Training", section 3.2,
+        arXiv:1710.03740.
+        """
+        return torch.amp.GradScaler(
+            torch.device(self.device).type, enabled=self.precision == "fp16"
+        )
+
+
+def numerics(
+    device: str | None = None, precision: str | None = None, memory_format: str | None = None
+) -> Numerics:
+    """The fastest way this machine computes well; what an argument names is taken as it is.
+
+    An argument that is not given comes from CIFARLAB_DEVICE, CIFARLAB_PRECISION or
+    CIFARLAB_MEMORY_FORMAT. Otherwise: the GPU where there is one; bf16 where the processor has
+    it, else fp16 on a GPU and fp32 on a CPU; channels_last.
+
+    Raises: ValueError if the machine has no such device or a name is not known.
+    """
+    device = device or os.environ.get("CIFARLAB_DEVICE")
+    precision = precision or os.environ.get("CIFARLAB_PRECISION")
+    memory_format = memory_format or os.environ.get("CIFARLAB_MEMORY_FORMAT") or "channels_last"
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = device.partition(":")
+    available = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+    if f"{kind}:{number or 0}" not in available and device != "cpu":
+        raise ValueError(f"device={device!r}; this machine has: {', '.join(available)}.")
+
+    if precision is None and kind == "cuda":
+        # A T4 emulates bf16, slowly, and would say that it supports it.
+        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    elif precision is None:
+        precision = "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+    for name, value, allowed in [
+        ("precision", precision, PRECISIONS),
+        ("memory_format", memory_format, MEMORY_FORMATS),
+    ]:
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}; choose one of: {', '.join(allowed)}.")
+    return Numerics(device, precision, memory_format)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, for its next step (Linux with glibc).
+
+    The C library gives large blocks back to the system at once, and every training step then
+    pays for 1.5 GB of fresh, zeroed pages: a third of its time (`benchmarks/step.py`).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    trim_threshold, mmap_max = -1, -4  # their numbers in <malloc.h>
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, -1)
+
+
+# -------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a network did: `loss` in nats per image, `accuracy` in per cent."""
+
+    loss: float
+    accuracy: float
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, batches: Batches, numbers: Numerics | None = None
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (N, classes) float32 and labels (N,) int64, on the CPU.
+
+    Leaves `network` in eval mode.
+    """
+    numbers = numbers or numerics()
+    numbers.place(network).eval()
+    outputs, labels = [], []
+    for batch_images, batch_labels in batches:
+        outputs.append(numbers.compute(network, batch_images).log_softmax(dim=1).cpu())
+        labels.append(batch_labels)
+    return torch.cat(outputs), torch.cat(labels)
+
+
+def score(log_probabilities: Tensor, labels: Tensor) -> Score:
+    """Mean loss and accuracy of predictions (N, classes) against labels (N,)."""
+    return Score(
+        F.nll_loss(log_probabilities, labels).item(),
+        100 * (log_probabilities.argmax(dim=1) == labels).sum().item() / len(labels),
+    )
+
+
+def evaluate(network: nn.Module, batches: Batches, numbers: Numerics | None = None) -> Score:
+    """Mean loss and accuracy of `network` over all images of `batches`."""
+    return score(*predict(network, batches, numbers))
+
+
+# ---------------------------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. Training scores are of augmented images, taken while learning."""
+
+    number: int  # from 1
+    learning_rate: float  # of its last step
+    train: Score
+    held_out: Score | None  # None where it was not evaluated
+    seconds: float  # training
+    evaluation_seconds: float
+    load: float  # processes that ran or waited in the last minute, this one included
+
+
+class NotFinite(ValueError):
+    """The loss became infinite or not a number."""
+
+
+def make_optimizer(
+    network: nn.Module, recipe: Recipe, steps: int
+) -> tuple[torch.optim.SGD, OneCycleLR]:
+    """SGD, and the one-cycle schedule that moves its learning rate at each of `steps`.
+
+    Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120.
+    """
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.peak_learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+    schedule = OneCycleLR(
+        optimizer,
+        recipe.peak_learning_rate,
+        total_steps=steps,
+        pct_start=recipe.warmup_share,
+        anneal_strategy=recipe.anneal,
+        cycle_momentum=recipe.cycle_momentum,
+        div_factor=recipe.start_divisor,
+        final_div_factor=recipe.end_divisor,
+    )
+    return optimizer, schedule
+
+
+def fit(
+    network: nn.Module,
+    recipe: Recipe,
+    train: data.Split,
+    held_out: data.Split,
+    *,
+    seed: int = 0,
+    every_epoch: bool = True,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    numbers: Numerics | None = None,
+) -> Iterator[Epoch]:
+    """Train `network` in place by `recipe`; yield what each epoch did.
+
+    `held_out` is scored after every epoch, or only after the last where `every_epoch` is false.
+    Where `checkpoint` names a file, the whole state is written there before each yield;
+    `resume` goes on from it, and yields the epochs it holds first. On one CPU a resumed run
+    equals an uninterrupted one bit for bit.
+
+    Raises: NotFinite if the loss is no number; ValueError if `checkpoint` is of another run.
+    """
+    numbers = numbers or numerics()
+    keep_freed_memory()
+    numbers.place(network)
+    to_numbers = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
+    plain = data.pipeline(mean=recipe.mean, std=recipe.std)
+    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
+    optimizer, schedule = make_optimizer(network, recipe, recipe.epochs * steps_per_epoch)
+    scaler = numbers.scaler()
+    average = (
+        AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
+        )
+        if recipe.ema_decay
+        else None
+    )
+    state = {"network": network, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    if average:
+        state["average"] = average
+    run = {
+        "recipe": _plain(recipe),
+        "seed": seed,
+        "source": train.source,
+        "images": len(train),
+    }
+
+    done = _load_checkpoint(checkpoint, run, state) if resume and checkpoint else []
+    yield from done
+    for number in range(len(done) + 1, recipe.epochs + 1):
+        # Each epoch starts its own stream (dropout draws from it), so resuming needs no other.
+        torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+        network.train()
+        started = time.perf_counter()
+        loss_sum, correct = 0.0, 0
+        epoch_batches = data.batches(
+            train,
+            to_numbers,
+            recipe.batch_size,
+            shuffle=True,
+            seed=seed,
+            epoch=number,
+            workers=workers,
+        )
+        for images, labels in tqdm(
+            epoch_batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=None
+        ):
+            labels = labels.to(numbers.device, non_blocking=True)  # (B,)
+            outputs = numbers.compute(network, images)  # (B, classes)
+            loss = F.cross_entropy(outputs, labels, label_smoothing=recipe.label_smoothing)
+            if not math.isfinite(loss.item()):
+                raise NotFinite(
+                    f"the loss is {loss.item()} in epoch {number}: training has diverged. "
+                    f"Lower peak_learning_rate ({recipe.peak_learning_rate}) or check the data."
+                )
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            learning_rate = schedule.get_last_lr()[0]
+            if schedule.last_epoch < schedule.total_steps - 1:
+                schedule.step()
+            if average:
+                average.update_parameters(network)
+            # Sums, not means: the last batch is shorter, yet every image counts once.
+            loss_sum += loss.item() * len(labels)
+            correct += (outputs.argmax(dim=1) == labels).sum().item()
+        trained = time.perf_counter()
+
+        last = number == recipe.epochs
+        if last and average:
+            network.load_state_dict(average.module.state_dict())
+        result = None
+        if every_epoch or last:
+            learned = average.module if average else network
+            result = evaluate(learned, data.batches(held_out, plain, 1000), numbers)
+        epoch = Epoch(
+            number,
+            learning_rate,
+            Score(loss_sum / len(train), 100 * correct / len(train)),
+            result,
+            trained - started,
+            time.perf_counter() - trained,
+            os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan,  # not on Windows
+        )
+        done.append(epoch)
+        if checkpoint:
+            _save_checkpoint(checkpoint, run, state, done)
+        yield epoch
+
+
+# ------------------------------------------------------------------------------- checkpoints
+
+
+def _plain(recipe: Recipe) -> dict:
+    """The recipe as it comes back from a file: lists for tuples."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(recipe).items()
+    }
+
+
+def _save_checkpoint(path: Path, run: dict, state: dict, done: list[Epoch]) -> None:
+    with replacing(path) as temporary:
+        torch.save(
+            {
+                "run": run,
+                "epochs": [asdict(epoch) for epoch in done],
+                "state": {name: part.state_dict() for name, part in state.items()},
+            },
+            temporary,
+        )
+
+
+def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
+    """Put what `path` holds into `state`; the epochs that led there."""
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")  # runs no code
+        saved_run, epochs, saved_state = saved["run"], saved["epochs"], saved["state"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch names damage in many ways
+        raise ValueError(
+            f"{path} is no checkpoint of this program, or damaged ({error}). "
+            "Start anew in another folder."
+        ) from error
+    if saved_run != run:
+        differ = [name for name in run if saved_run.get(name) != run[name]]
+        raise ValueError(
+            f"{path} is of another run: its {', '.join(differ)} differ. "
+            "Resume with what it was started with, or start anew in another folder."
+        )
+    for name, part in state.items():
+        part.load_state_dict(saved_state[name])
+    return [read_epoch(epoch) for epoch in epochs]
+
+
+def read_epoch(fields: dict) -> Epoch:
+    """An `Epoch` again, from the dictionary that a checkpoint or a record keeps of it."""
+    held_out = fields["held_out"]
+    return Epoch(
+        **{
+            **fields,
+            "train": Score(**fields["train"]),
+            "held_out": Score(**held_out) if held_out else None,
+        }
+    )
+
+
+# ---------------------------------------------------------------------- learning-rate finder
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Learning rates tried, one a step, and the smoothed loss that each met."""
+
+    learning_rates: list[float]
+    losses: list[float]
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the loss fell fastest per decade: a cautious first choice."""
+        slopes = np.gradient(np.array(self.losses), np.log10(self.learning_rates))
+        return self.learning_rates[int(slopes.argmin())]
+
+
+def find_learning_rate(
+    network: nn.Module,
+    recipe: Recipe,
+    train: data.Split,
+    *,
+    lowest: float = 1e-8,
+    highest: float = 10.0,
+    steps: int = 100,
+    seed: int = 0,
+    numbers: Numerics | None = None,
+) -> Sweep:
+    """Train for up to `steps` batches while the rate climbs from `lowest` to `highest`.
+
+    Stops once the smoothed loss is four times its best. `network` gets its weights back.
+
+    Raises: ValueError if the range is empty or `train` has fewer than `steps` batches.
+    Source: Smith 2017, "Cyclical Learning Rates", section 3.3, arXiv:1506.01186.
+    """
+    if not 0 < lowest < highest:
+        raise ValueError(f"lowest={lowest}, highest={highest}; 0 < lowest < highest is needed.")
+    transform = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
+    epoch_batches = data.batches(train, transform, recipe.batch_size, shuffle=True, seed=seed)
+    if not 2 <= steps <= len(epoch_batches):
+        raise ValueError(
+            f"steps={steps}; {len(train)} images make {len(epoch_batches)} batches of "
+            f"{recipe.batch_size}: choose 2 to {len(epoch_batches)} steps."
+        )
+    numbers = numbers or numerics()
+    keep_freed_memory()
+    numbers.place(network)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=lowest, momentum=recipe.momentum, nesterov=recipe.nesterov
+    )
+    scaler = numbers.scaler()
+    learning_rates, losses, average = [], [], 0.0
+    network.train()
+    try:
+        for step, (images, labels) in zip(range(steps), epoch_batches, strict=False):
+            learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
+            optimizer.param_groups[0]["lr"] = learning_rate
+            outputs = numbers.compute(network, images)
+            loss = F.cross_entropy(outputs, labels.to(numbers.device))
+            average = 0.98 * average + 0.02 * loss.item()
+            smoothed = average / (1 - 0.98 ** (step + 1))  # as if it had not started at 0
+            if not math.isfinite(smoothed) or (losses and smoothed > 4 * min(losses)):
+                break
+            learning_rates.append(learning_rate)
+            losses.append(smoothed)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    finally:
+        network.load_state_dict(before)
+    return Sweep(learning_rates, losses)

@@ -1,0 +1,219 @@
+"""Blocks and networks: which numbers a convolution mixes, and what that costs.
+
+Every network here is fully convolutional: it ends in global average pooling and a 1x1 convolution,
+never in a fully connected layer, so that it takes images of any size.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class ConvBlock(nn.Sequential):
+    """A 3x3 convolution that keeps height and width, batch norm, dropout and ReLU.
+
+    (N, in_channels, H, W) -> (N, out_channels, H, W); `dropout` is the chance, 0 to 1, that a
+    whole channel of an image is set to zero in training.
+
+    Source: batch norm, Ioffe and Szegedy 2015, arXiv:1502.03167; dropout of whole channels,
+    Tompson et al. 2015, arXiv:1411.4280. Lesson: Train under 200,000 parameters.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dropout: float = 0.0,
+        padding_mode: str = "zeros",
+    ) -> None:
+        super().__init__(
+            # No bias: the batch norm behind it subtracts the mean, and any bias with it.
+            nn.Conv2d(
+                in_channels, out_channels, 3, padding=1, padding_mode=padding_mode, bias=False
+            ),
+            nn.BatchNorm2d(out_channels),
+            nn.Dropout2d(dropout),
+            nn.ReLU(),
+        )
+
+
+class DepthwiseSeparableConv(nn.Sequential):
+    """A 3x3 convolution in two steps: each channel by itself, then a 1x1 mix of the channels.
+
+    (N, in_channels, H, W) -> (N, out_channels, H, W), for 9 * in + in * out weights where the
+    dense 3x3 convolution has 9 * in * out; batch norm, dropout and ReLU follow each step.
+
+    Source: Howard et al. 2017, "MobileNets", section 3.1, arXiv:1704.04861.
+    Lesson: Train under 200,000 parameters.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dropout: float = 0.0,
+        padding_mode: str = "zeros",
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(
+                in_channels,
+                in_channels,
+                3,
+                padding=1,
+                padding_mode=padding_mode,
+                groups=in_channels,  # depthwise: as many groups as channels
+                bias=False,
+            ),
+            nn.BatchNorm2d(in_channels),
+            nn.Dropout2d(dropout),
+            nn.ReLU(),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),  # pointwise
+            nn.BatchNorm2d(out_channels),
+            nn.Dropout2d(dropout),
+            nn.ReLU(),
+        )
+
+
+class DilatedConv(nn.Conv2d):
+    """A 3x3 convolution whose taps lie `dilation` pixels apart; height and width stay.
+
+    (N, in_channels, H, W) -> (N, out_channels, H, W). It reaches 2 * dilation + 1 pixels per
+    axis and has the weights of any 3x3 convolution.
+
+    Source: Yu and Koltun 2016, section 2, arXiv:1511.07122.
+    Lesson: Train under 200,000 parameters.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dilation: int = 2,
+        padding_mode: str = "zeros",
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            padding_mode=padding_mode,
+            bias=False,
+        )
+
+
+class SkipBlock(nn.Module):
+    """Dense, depthwise separable, then dilated convolution, added to what came in.
+
+    (N, in_channels, H, W) -> (N, out_channels, H, W). The skip is the input itself, or a 1x1
+    convolution of it where the number of channels changes.
+
+    Source: the skip, He et al. 2016, section 3, arXiv:1512.03385.
+    Lesson: Train under 200,000 parameters.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dropout: float = 0.0,
+        padding_mode: str = "zeros",
+    ) -> None:
+        super().__init__()
+        self.conv1 = ConvBlock(in_channels, in_channels, dropout=dropout, padding_mode=padding_mode)
+        self.conv2 = DepthwiseSeparableConv(
+            in_channels, out_channels, dropout=dropout, padding_mode=padding_mode
+        )
+        self.conv3 = DilatedConv(out_channels, out_channels, padding_mode=padding_mode)
+        self.norm3 = nn.BatchNorm2d(out_channels)
+        self.drop3 = nn.Dropout2d(dropout)
+        self.downsampler = (
+            None
+            if in_channels == out_channels
+            else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        residual = self.drop3(self.norm3(self.conv3(self.conv2(self.conv1(images)))))
+        skip = images if self.downsampler is None else self.downsampler(images)
+        return torch.relu(residual + skip)
+
+
+class SkipNet(nn.Module):
+    """The course's running example: 163,744 parameters, no stride, a receptive field of 35 pixels.
+
+    (N, 3, H, W) -> (N, classes) log-probabilities; 165.6 million multiply-adds per 32x32 image.
+
+    Lesson: Train under 200,000 parameters.
+    """
+
+    def __init__(
+        self, *, classes: int = 10, dropout: float = 0.0, padding_mode: str = "replicate"
+    ) -> None:
+        super().__init__()
+        options = {"dropout": dropout, "padding_mode": padding_mode}
+        self.conv0 = ConvBlock(3, 16, **options)
+        self.conv1 = SkipBlock(16, 32, **options)
+        self.conv2 = SkipBlock(32, 32, **options)
+        self.conv3 = SkipBlock(32, 64, **options)
+        self.conv4 = SkipBlock(64, 64, **options)
+        self.trans = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(64, classes, 1, bias=False),
+            nn.Flatten(),
+            nn.LogSoftmax(dim=1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.conv0(images)  # (N, 16, H, W)
+        features = self.conv2(self.conv1(features))  # (N, 32, H, W)
+        features = self.conv4(self.conv3(features))  # (N, 64, H, W)
+        return self.trans(features)
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"skipnet": SkipNet}
+
+
+def names() -> list[str]:
+    """Names of the networks that `create` makes."""
+    return sorted(NETWORKS)
+
+
+def create(name: str, **options) -> nn.Module:
+    """The network called `name`, with fresh random weights from torch's global generator.
+
+    `options` go to its class, such as `classes=100`.
+
+    Raises: ValueError if there is no network of that name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network is called {name!r}; choose one of: {', '.join(names())}.")
+    return NETWORKS[name](**options)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Numbers that `network` holds, frozen ones included, running statistics not."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) -> int:
+    """Multiply-adds of all convolutions and matrix products for one RGB image of `size` (H, W).
+
+    Batch norm, activations and pooling, under one per cent of the running example, do not count.
+    """
+    parameter = next(network.parameters())
+    image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
+    was_training = network.training
+    network.eval()  # batch norm must not learn from an empty image
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(image)
+    finally:
+        network.train(was_training)
+    return counter.get_total_flops() // 2  # a multiply-add is two operations

@@ -1,0 +1,184 @@
+"""What a run leaves behind: one JSON file, and the weights it speaks of.
+
+The records in this folder ship with the package; every number that a lesson prints about a
+finished run comes from one of them. Lesson: Train under 200,000 parameters.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from cifarlab import model
+from cifarlab.engine import Epoch, Numerics, read_epoch
+from cifarlab.files import replacing
+from cifarlab.recipes import Recipe
+
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run: what was asked, where it ran, and how it went, epoch by epoch."""
+
+    recipe: Recipe
+    seed: int
+    data: str  # where the images came from, and how many were learned from
+    commit: str
+    versions: dict[str, str]
+    processor: str
+    threads: int
+    precision: str
+    memory_format: str
+    load: float | None  # mean one-minute load average at the epochs' ends, this run's own included
+    seconds: dict[str, float]  # "training" and "evaluation", summed over the epochs
+    parameters: int
+    multiply_adds: int  # per image
+    test_accuracy: float | None  # per cent, after the last epoch; None until then
+    best_epoch_on_test: int | None = None  # where every epoch was tested: not a fair result
+    history: list[Epoch] = field(default_factory=list)
+    earlier_sessions: list[dict] = field(default_factory=list)  # of a run that was resumed
+
+    @property
+    def name(self) -> str:
+        """`baseline-seed0`: the recipe's name and the seed."""
+        return f"{self.recipe.name}-seed{self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Did the run reach its last epoch?"""
+        return len(self.history) == self.recipe.epochs
+
+
+def names() -> list[str]:
+    """Names of the records that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+
+
+def find(name: str | os.PathLike) -> Path:
+    """The JSON file of a shipped record's name, or of a path to a record or its folder.
+
+    Raises: ValueError if there is none.
+    """
+    for path in (SHIPPED / f"{name}.json", Path(name), Path(name) / "record.json"):
+        if path.is_file():
+            return path
+    raise ValueError(
+        f"no record {str(name)!r}; give the path of one, or one of: {', '.join(names())}."
+    )
+
+
+def load(name: str | os.PathLike) -> Record:
+    """The record of that name, or at that path.
+
+    Raises: ValueError if there is none or it can't be read.
+    """
+    path = find(name)
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields["recipe"] = Recipe(**fields["recipe"])
+        fields["history"] = [read_epoch(epoch) for epoch in fields["history"]]
+        return Record(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a record of this version: {error}") from error
+
+
+def extend(record: Record, epoch: Epoch) -> Record:
+    """`record` with one more epoch in it; after the last, with its test accuracy."""
+    history = [*record.history, epoch]
+    finished = len(history) == record.recipe.epochs
+    tested = {e.number: e.held_out.accuracy for e in history if e.held_out}
+    return replace(
+        record,
+        history=history,
+        load=sum(e.load for e in history) / len(history),
+        seconds={
+            "training": sum(e.seconds for e in history),
+            "evaluation": sum(e.evaluation_seconds for e in history),
+        },
+        test_accuracy=tested[epoch.number] if finished else None,
+        best_epoch_on_test=max(tested, key=tested.get) if len(tested) > 1 else None,
+    )
+
+
+def save(record: Record, path: Path) -> None:
+    """Write `record` to `path` as JSON."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the network's numbers beside a record: fp16 .safetensors, half the size of fp32."""
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_network(name: str | os.PathLike) -> nn.Module:
+    """The trained network of a record, float32, in eval mode, on the CPU.
+
+    Raises: ValueError if the record has no weights, or damaged ones.
+    """
+    record, path = load(name), find(name).with_suffix(".safetensors")
+    network = model.create(record.recipe.network)
+    try:
+        weights = load_file(path)
+        network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    except (OSError, KeyError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold the weights of {record.name}: {error}") from error
+    return network.eval()
+
+
+# -------------------------------------------------------------------------------- provenance
+
+
+def provenance(numbers: Numerics) -> dict:
+    """The fields of a `Record` that say which code ran, and where."""
+    return {
+        "commit": commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "torchvision", "albumentations", "numpy")},
+        },
+        "processor": processor(numbers),
+        "threads": torch.get_num_threads(),
+        "precision": numbers.precision,
+        "memory_format": numbers.memory_format,
+    }
+
+
+def commit() -> str:
+    """The commit of this checkout, with "-dirty" where files differ; "unknown" outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, cwd=SHIPPED, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def processor(numbers: Numerics) -> str:
+    """The processor's name: the GPU's, or the CPU's with its cores and vector instructions."""
+    if numbers.device.startswith("cuda"):
+        return torch.cuda.get_device_name(numbers.device)
+    name = platform.processor()
+    try:  # Linux keeps it here; `platform` knows only "x86_64"
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
