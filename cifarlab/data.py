@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 # Albumentations asks its server for news when imported, unless told not to.
@@ -27,7 +28,8 @@ from torchvision.datasets.utils import check_integrity
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 # Copied from project to project as "the" standard deviation; it is the mean over images of each
-# image's own, and so leaves out how much the images differ from one another.
+# image's own (as torch computes it, divided by n - 1), and so leaves out how much the images
+# differ from one another.
 PER_IMAGE_STD = (0.2023, 0.1994, 0.2010)
 
 
@@ -115,8 +117,10 @@ def download(folder: Path) -> None:
                 if target.exists():
                     target.rename(Path(temporary) / "damaged")
                 (Path(temporary) / CIFAR10.base_folder).rename(target)
-    except (OSError, RuntimeError) as error:  # torchvision: RuntimeError for a wrong md5
-        raise OSError(f"CIFAR-10 could not be fetched: {error}. {by_hand(folder)}") from error
+    # torchvision: RuntimeError for a wrong md5; HTTPException: the connection broke off.
+    except (OSError, RuntimeError, HTTPException) as error:
+        if flaws(folder):  # else another process was faster, and in the way
+            raise OSError(f"CIFAR-10 could not be fetched: {error}. {by_hand(folder)}") from error
 
 
 def load() -> tuple[Split, Split]:
@@ -139,16 +143,16 @@ def split_validation(train: Split, per_class: int = 500) -> tuple[Split, Split]:
     Always the same images: 45,000 and 5,000 of CIFAR-10. The test images stay out of it, so that
     choosing does not wear them out.
 
-    Raises: ValueError if a class has fewer than `per_class` + 1 images.
+    Raises: ValueError if `per_class` is below 1 or leaves nothing of a class to learn from.
     """
     random = np.random.RandomState(0)  # the one stream that NumPy promises never to change
     held_out = []
     for label, name in enumerate(train.classes):
         members = np.flatnonzero(train.labels == label)
-        if len(members) <= per_class:
+        if not 1 <= per_class < len(members):
             raise ValueError(
                 f"per_class={per_class}, but class {name!r} has {len(members)} images; "
-                f"take at most {max(len(members) - 1, 0)}."
+                f"take 1 to {len(members) - 1}."
             )
         held_out.append(random.permutation(members)[:per_class])
     validation = np.sort(np.concatenate(held_out))

@@ -4,8 +4,10 @@ Lesson: Train under 200,000 parameters.
 """
 
 import ctypes
+import io
 import math
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -79,7 +81,7 @@ def numerics(
     Raises: ValueError if the machine has no such device or a name is not known.
     """
     device = device or os.environ.get("CIFARLAB_DEVICE")
-    precision = precision or os.environ.get("CIFARLAB_PRECISION")
+    precision = precision or os.environ.get("CIFARLAB_PRECISION") or None
     memory_format = memory_format or os.environ.get("CIFARLAB_MEMORY_FORMAT") or "channels_last"
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -128,7 +130,7 @@ class Score:
     accuracy: float
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: weights moved under it could never be trained again
 def predict(
     network: nn.Module, batches: Batches, numbers: Numerics | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -174,6 +176,12 @@ class Epoch:
     load: float  # processes that ran or waited in the last minute, this one included
 
 
+def progress(steps: Iterable, description: str) -> Iterable:
+    """`steps` behind a progress bar in a terminal or a notebook, and as they are elsewhere."""
+    someone_looks = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(steps, description, leave=False) if someone_looks else steps
+
+
 class NotFinite(ValueError):
     """The loss became infinite or not a number."""
 
@@ -183,8 +191,14 @@ def make_optimizer(
 ) -> tuple[torch.optim.SGD, OneCycleLR]:
     """SGD, and the one-cycle schedule that moves its learning rate at each of `steps`.
 
+    Raises: ValueError if the warm-up is one step, for which `OneCycleLR` divides by zero.
     Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120.
     """
+    if recipe.warmup_share * steps == 1:
+        raise ValueError(
+            f"warmup_share={recipe.warmup_share} of {steps} steps is a warm-up of one step; "
+            "choose another share or another number of epochs."
+        )
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.peak_learning_rate,
@@ -196,7 +210,7 @@ def make_optimizer(
         optimizer,
         recipe.peak_learning_rate,
         total_steps=steps,
-        pct_start=recipe.warmup_share,
+        pct_start=float(recipe.warmup_share),
         anneal_strategy=recipe.anneal,
         cycle_momentum=recipe.cycle_momentum,
         div_factor=recipe.start_divisor,
@@ -269,17 +283,12 @@ def fit(
             epoch=number,
             workers=workers,
         )
-        for images, labels in tqdm(
-            epoch_batches, f"epoch {number}/{recipe.epochs}", leave=False, disable=None
-        ):
+        for images, labels in progress(epoch_batches, f"epoch {number}/{recipe.epochs}"):
             labels = labels.to(numbers.device, non_blocking=True)  # (B,)
             outputs = numbers.compute(network, images)  # (B, classes)
             loss = F.cross_entropy(outputs, labels, label_smoothing=recipe.label_smoothing)
             if not math.isfinite(loss.item()):
-                raise NotFinite(
-                    f"the loss is {loss.item()} in epoch {number}: training has diverged. "
-                    f"Lower peak_learning_rate ({recipe.peak_learning_rate}) or check the data."
-                )
+                raise _diverged(f"the loss is {loss.item()} in epoch {number}", recipe)
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)
@@ -301,6 +310,10 @@ def fit(
         if every_epoch or last:
             learned = average.module if average else network
             result = evaluate(learned, data.batches(held_out, plain, 1000), numbers)
+        # The last step's weights met no loss yet; a checkpoint of bad ones could not go on.
+        finite = all(weights.isfinite().all() for weights in network.parameters())
+        if not finite or (result and not math.isfinite(result.loss)):
+            raise _diverged(f"the weights are no good numbers after epoch {number}", recipe)
         epoch = Epoch(
             number,
             learning_rate,
@@ -316,6 +329,13 @@ def fit(
         yield epoch
 
 
+def _diverged(what: str, recipe: Recipe) -> NotFinite:
+    return NotFinite(
+        f"{what}: training has diverged. "
+        f"Lower peak_learning_rate ({recipe.peak_learning_rate}) or check the data."
+    )
+
+
 # ------------------------------------------------------------------------------- checkpoints
 
 
@@ -328,38 +348,41 @@ def _plain(recipe: Recipe) -> dict:
 
 
 def _save_checkpoint(path: Path, run: dict, state: dict, done: list[Epoch]) -> None:
+    content = io.BytesIO()  # not straight to the file: torch does not say when a disk is full
+    torch.save(
+        {
+            "run": run,
+            "epochs": [asdict(epoch) for epoch in done],
+            "state": {name: part.state_dict() for name, part in state.items()},
+        },
+        content,
+    )
     with replacing(path) as temporary:
-        torch.save(
-            {
-                "run": run,
-                "epochs": [asdict(epoch) for epoch in done],
-                "state": {name: part.state_dict() for name, part in state.items()},
-            },
-            temporary,
-        )
+        temporary.write_bytes(content.getvalue())
 
 
 def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
     """Put what `path` holds into `state`; the epochs that led there."""
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")  # runs no code
-        saved_run, epochs, saved_state = saved["run"], saved["epochs"], saved["state"]
-    except FileNotFoundError:
+        differ = [name for name in run if saved["run"].get(name) != run[name]]
+        if not differ:
+            for name, part in state.items():
+                part.load_state_dict(saved["state"][name])
+        epochs = [read_epoch(epoch) for epoch in saved["epochs"]]
+    except OSError:
         raise
-    except Exception as error:  # torch names damage in many ways
+    except Exception as error:  # torch names damage in many ways, and advises to run its code
         raise ValueError(
-            f"{path} is no checkpoint of this program, or damaged ({error}). "
+            f"{path} is no checkpoint of this program, or damaged ({type(error).__name__}). "
             "Start anew in another folder."
         ) from error
-    if saved_run != run:
-        differ = [name for name in run if saved_run.get(name) != run[name]]
+    if differ:
         raise ValueError(
             f"{path} is of another run: its {', '.join(differ)} differ. "
             "Resume with what it was started with, or start anew in another folder."
         )
-    for name, part in state.items():
-        part.load_state_dict(saved_state[name])
-    return [read_epoch(epoch) for epoch in epochs]
+    return epochs
 
 
 def read_epoch(fields: dict) -> Epoch:
@@ -406,7 +429,8 @@ def find_learning_rate(
 
     Stops once the smoothed loss is four times its best. `network` gets its weights back.
 
-    Raises: ValueError if the range is empty or `train` has fewer than `steps` batches.
+    Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
+    if the very first loss is no number.
     Source: Smith 2017, "Cyclical Learning Rates", section 3.3, arXiv:1506.01186.
     """
     if not 0 < lowest < highest:
@@ -427,15 +451,20 @@ def find_learning_rate(
     )
     scaler = numbers.scaler()
     learning_rates, losses, average = [], [], 0.0
+    torch.manual_seed(seed)  # dropout draws from it
     network.train()
     try:
-        for step, (images, labels) in zip(range(steps), epoch_batches, strict=False):
+        for step, (images, labels) in zip(
+            progress(range(steps), "learning rate"), epoch_batches, strict=False
+        ):
             learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
             optimizer.param_groups[0]["lr"] = learning_rate
             outputs = numbers.compute(network, images)
             loss = F.cross_entropy(outputs, labels.to(numbers.device))
             average = 0.98 * average + 0.02 * loss.item()
             smoothed = average / (1 - 0.98 ** (step + 1))  # as if it had not started at 0
+            if not math.isfinite(smoothed) and not losses:
+                raise NotFinite(f"the loss of the first batch is {smoothed}: check the data.")
             if not math.isfinite(smoothed) or (losses and smoothed > 4 * min(losses)):
                 break
             learning_rates.append(learning_rate)

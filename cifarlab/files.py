@@ -1,7 +1,6 @@
 """A file is whole or absent: write under a temporary name, then rename."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises: OSError if the folder can't be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")  # no other process's
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows flushes only what may be written
             os.fsync(written.fileno())  # on disk before it takes the name
         os.replace(temporary, path)
     finally:

@@ -1,0 +1,57 @@
+# What this repository makes; `make help` lists it. Needs Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
+BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+# Jupyter else warns that its own settings will move one day.
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve test validate lessons lab clean
+
+help: ## Show the commands
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
+
+book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
+	@$(BUILD)
+	@echo "The book is _build/html/index.html in $(CURDIR)"
+
+serve: book ## Build the book and show it on http://localhost:8000
+	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
+
+test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest tests
+	$(NBVAL) lessons/*.ipynb
+	$(BUILD)
+
+validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
+	$(BIN)/python tools/validate.py
+
+lessons: .venv/all ## Run all lessons and store their outputs
+	$(BIN)/python tools/lessons.py store
+
+lab: .venv/all ## Open the lessons in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir lessons
+
+clean: ## Remove all that was installed, built or cached here; runs stay
+	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# What is installed: an empty file each, older than pyproject.toml when something changed.
+.venv/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CIFAR Lab needs Python 3.11 \
+	or newer; this is %d.%d. Name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/book: .venv/pip pyproject.toml
+	@$(BIN)/python tools/extra.py book > .venv/book.txt
+	$(BIN)/pip install --quiet --requirement .venv/book.txt
+	@touch $@
+
+.venv/all: .venv/pip pyproject.toml requirements.txt
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	@touch $@ .venv/book

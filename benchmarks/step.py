@@ -1,0 +1,80 @@
+"""One training step of the running example: the engine's way against plain fp32 NCHW.
+
+    python benchmarks/step.py [--rounds 5]
+
+Both ways take turns in one process, so that what else the machine does slows both; the ratio of
+the medians is the figure. Beside it: images per second of each augmentation pipeline, one thread.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+
+from cifarlab import data, engine, model, recipes, records
+
+PLAIN = engine.Numerics("cpu", "fp32", "NCHW")
+
+
+def stepper(numbers: engine.Numerics, images: torch.Tensor, labels: torch.Tensor):
+    """A function that takes one step of the running example and gives its seconds."""
+    torch.manual_seed(0)
+    network = numbers.place(model.create("skipnet")).train()
+    optimizer, _ = engine.make_optimizer(network, recipes.get("baseline"), steps=1000)
+
+    def step() -> float:
+        started = time.perf_counter()
+        loss = F.cross_entropy(numbers.compute(network, images), labels.to(numbers.device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for a GPU
+        return time.perf_counter() - started
+
+    return step
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    numbers = engine.numerics()
+    print(f"{records.processor(numbers)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+    images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
+    plain = stepper(PLAIN, images, labels)
+    seconds = {"plain": [], "plain, memory kept": [], "engine": []}
+    # `keep_freed_memory` can't be undone in a process, so the plain way goes first, alone.
+    plain()
+    seconds["plain"] = [plain() for _ in range(rounds)]
+    engine.keep_freed_memory()
+    ours = stepper(numbers, images, labels)
+    plain(), ours()
+    for _ in range(rounds):
+        seconds["plain, memory kept"].append(plain())
+        seconds["engine"].append(ours())
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    for way, values in seconds.items():
+        spread = f"{min(values):.2f} to {max(values):.2f}"
+        print(f"{way:20} {medians[way]:.2f} s a step of 128 ({spread}, {rounds} rounds)")
+    print(f"ratio plain / engine: {medians['plain'] / medians['engine']:.2f}")
+    print(
+        f"ratio in turn, both with memory kept: "
+        f"{medians['plain, memory kept'] / medians['engine']:.2f} "
+        f"({numbers.precision}, {numbers.memory_format})"
+    )
+
+    split = data.synthetic(1000)
+    for name in data.AUGMENTATIONS:
+        transform = data.pipeline(name)
+        started = time.perf_counter()
+        for _ in data.batches(split, transform):
+            pass
+        print(f"{name:10} {len(split) / (time.perf_counter() - started):8,.0f} images/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Results in, figure out; computes nothing.
+
+Every function returns a matplotlib figure that a notebook shows as the value of its cell.
+Colours are those of Wong 2011 (Nature Methods 8:441), which colour-blind readers can tell apart;
+what a colour says, a label, a marker or a line style says too.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cifarlab.data import Split
+from cifarlab.engine import Epoch, Sweep
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
+FONT_SIZE = 11  # points, at the width of a page
+
+
+class Plot(Figure):
+    """A figure outside pyplot's global state, a little finer than the page, for sharp screens.
+
+    White in dark pages too: photographs are judged against white.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        """`width` and `height` in inches of 96 pixels."""
+        super().__init__(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        png = io.BytesIO()
+        self.savefig(png, format="png")
+        width, height = (round(96 * inches) for inches in self.get_size_inches())
+        return png.getvalue(), {"width": width, "height": height}
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _lined(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=FONT_SIZE)
+    axes.set_ylabel(y, fontsize=FONT_SIZE)
+    axes.tick_params(labelsize=FONT_SIZE - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+
+
+# ------------------------------------------------------------------------------------ images
+
+
+def gallery(
+    images: np.ndarray | Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int = 8,
+    title: str = "",
+    smooth: bool = False,
+) -> Plot:
+    """Images in rows of `columns`, each with its caption; pixels as squares unless `smooth`.
+
+    `images` (N, H, W, 3) uint8.
+    """
+    rows = -(-len(images) // columns)
+    lines = max((caption.count("\n") + 1 for caption in captions or []), default=0)
+    cell = 8.4 / columns
+    plot = Plot(8.4, rows * (cell + 0.19 * lines) + (0.35 if title else 0))
+    for number, axes in enumerate(plot.subplots(rows, columns, squeeze=False).flat):
+        _bare(axes)
+        if number < len(images):
+            axes.imshow(images[number], interpolation="bicubic" if smooth else "nearest")
+            if captions:
+                axes.set_title(captions[number], fontsize=FONT_SIZE - 1)
+    if title:
+        plot.suptitle(title, fontsize=FONT_SIZE + 1)
+    return plot
+
+
+def samples(split: Split, per_class: int = 10) -> Plot:
+    """The first `per_class` raw images of every class, a row a class."""
+    plot = Plot(8.4, 0.78 * len(split.classes) + 0.35)
+    grid = plot.subplots(len(split.classes), per_class, squeeze=False)
+    for label, (name, row) in enumerate(zip(split.classes, grid, strict=True)):
+        members = np.flatnonzero(split.labels == label)[:per_class]
+        for axes in row:
+            _bare(axes)
+        for axes, index in zip(row, members, strict=False):
+            axes.imshow(split.images[index], interpolation="nearest")
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8, fontsize=FONT_SIZE)
+    plot.suptitle(f"Raw images: {split.source}", fontsize=FONT_SIZE + 1)
+    return plot
+
+
+def augmented(originals: np.ndarray, draws: Sequence[np.ndarray], source: str) -> Plot:
+    """Each original, and beside it what the pipeline makes of it.
+
+    `originals` (R, H, W, 3) uint8; `draws` R times (C, H, W, 3) uint8, de-normalised.
+    """
+    rows, columns = len(draws), len(draws[0])
+    plot = Plot(8.4, 8.4 / (columns + 1) * rows + 0.6)
+    for number, row in enumerate(plot.subplots(rows, columns + 1, squeeze=False)):
+        for axes, image in zip(row, [originals[number], *draws[number]], strict=True):
+            _bare(axes)
+            axes.imshow(image, interpolation="nearest")
+        if number == 0:
+            row[0].set_title("original", fontsize=FONT_SIZE)
+            row[1].set_title("augmented", fontsize=FONT_SIZE)
+    plot.suptitle(source, fontsize=FONT_SIZE + 1)
+    return plot
+
+
+def incorrect_predictions(
+    split: Split, log_probabilities: Tensor, wrong: Tensor, *, count: int = 12
+) -> Plot:
+    """The first `count` of the images `wrong`, with the guess, its probability, and the truth.
+
+    `log_probabilities` (N, classes) for all images of `split`; `wrong` (M,) indices into it.
+    """
+    captions = []
+    for index in wrong[:count].tolist():
+        guess = int(log_probabilities[index].argmax())
+        share = log_probabilities[index, guess].exp().item()
+        captions.append(
+            f"{split.classes[guess]} {share:.0%}\nis {split.classes[split.labels[index]]}"
+        )
+    return gallery(
+        split.images[wrong[:count].numpy()],
+        captions,
+        columns=6,
+        title=f"Guess and truth, most confident mistake first: {split.source}",
+    )
+
+
+# ------------------------------------------------------------------------------------ curves
+
+
+def learning_curves(
+    history: Sequence[Epoch], reference: Sequence[tuple[float, float]] = (), reference_name=""
+) -> Plot:
+    """Accuracy and loss over epochs; `reference` is (train, test) accuracy of another run."""
+    plot = Plot(8.4, 3.6)
+    accuracy, loss = plot.subplots(1, 2, width_ratios=[3, 2])
+    if reference:
+        numbers = range(1, len(reference) + 1)
+        train, test = zip(*reference, strict=True)
+        accuracy.plot(numbers, train, "--", color=GREY, alpha=0.7, label=f"{reference_name} train")
+        accuracy.plot(numbers, test, "-", color=GREY, alpha=0.7, label=f"{reference_name} test")
+    epochs = [epoch.number for epoch in history]
+    tested = [epoch for epoch in history if epoch.held_out]
+    accuracy.plot(epochs, [e.train.accuracy for e in history], "--", color=BLUE, label="train")
+    accuracy.plot(
+        [e.number for e in tested],
+        [e.held_out.accuracy for e in tested],
+        "o-",
+        color=ORANGE,
+        markersize=4,
+        label="held out",
+    )
+    loss.plot(epochs, [e.train.loss for e in history], "--", color=BLUE, label="train")
+    loss.plot(
+        [e.number for e in tested],
+        [e.held_out.loss for e in tested],
+        "o-",
+        color=ORANGE,
+        markersize=4,
+        label="held out",
+    )
+    _lined(accuracy, "epoch", "accuracy (%)")
+    _lined(loss, "epoch", "loss (nats per image)")
+    accuracy.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="lower right")
+    loss.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    return plot
+
+
+def learning_rate_sweep(sweep: Sweep, chosen: float | None = None) -> Plot:
+    """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate."""
+    plot = Plot(8.4, 3.2)
+    axes = plot.subplots()
+    axes.semilogx(sweep.learning_rates, sweep.losses, color=BLUE)
+    if chosen is not None:
+        axes.axvline(chosen, color=ORANGE, linestyle="--", label=f"chosen peak: {chosen:g}")
+        axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    _lined(axes, "learning rate", "smoothed loss (nats)")
+    return plot
+
+
+def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
+    """Learning rate and momentum at every step of a run, one above the other."""
+    plot = Plot(8.4, 3.6)
+    above, below = plot.subplots(2, 1, sharex=True)
+    above.plot(learning_rates, color=BLUE)
+    below.plot(momenta, color=ORANGE)
+    _lined(above, "", "learning rate")
+    _lined(below, "step", "momentum")
+    return plot
+
+
+# -------------------------------------------------------------------------------- statistics
+
+
+def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
+    """Histograms of each image's own mean and standard deviation of brightness, in [0, 1]."""
+    plot = Plot(8.4, 2.8)
+    left, right = plot.subplots(1, 2)
+    left.hist(means, bins=60, color=BLUE)
+    right.hist(standard_deviations, bins=60, color=ORANGE)
+    _lined(left, "mean of one image", "images")
+    _lined(right, "standard deviation within one image", "images")
+    return plot
+
+
+def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
+    """How often each class (row) was taken for each other (column); (classes, classes) int64."""
+    plot = Plot(7.2, 6.2)
+    axes = plot.subplots()
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            dark = shares[row, column] > 0.5
+            axes.text(
+                column,
+                row,
+                int(counts[row, column]),
+                ha="center",
+                va="center",
+                fontsize=FONT_SIZE - 1,
+                color="white" if dark else "black",
+            )
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.tick_params(labelsize=FONT_SIZE, length=0)
+    axes.set_xlabel("guess", fontsize=FONT_SIZE)
+    axes.set_ylabel("truth", fontsize=FONT_SIZE)
+    axes.spines[:].set_visible(False)
+    return plot
