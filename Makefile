@@ -32,7 +32,7 @@ validate: .venv/all ## The long checks, on this machine's device; writes a repor
 	$(BIN)/python tools/validate.py
 
 lessons: .venv/all ## Run all lessons and store their outputs
-	$(BIN)/python tools/lessons.py store
+	$(BIN)/python tools/notebooks.py store
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons

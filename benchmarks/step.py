@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     numbers = engine.numerics()
-    print(f"{records.processor(numbers)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(
+        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
 
     images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
     plain = stepper(PLAIN, images, labels)

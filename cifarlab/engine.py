@@ -177,8 +177,12 @@ class Epoch:
 
 
 def progress(steps: Iterable, description: str) -> Iterable:
-    """`steps` behind a progress bar in a terminal or a notebook, and as they are elsewhere."""
+    """`steps` behind a progress bar in a terminal or a notebook, and as they are elsewhere.
+
+    With TQDM_DISABLE set, nowhere: a stored notebook would keep a dead bar.
+    """
     someone_looks = sys.stderr.isatty() or "ipykernel" in sys.modules
+    someone_looks = someone_looks and "TQDM_DISABLE" not in os.environ
     return tqdm(steps, description, leave=False) if someone_looks else steps
 
 
@@ -292,9 +296,12 @@ def fit(
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.step(optimizer)
+            scale = scaler.get_scale()
             scaler.update()
             learning_rate = schedule.get_last_lr()[0]
-            if schedule.last_epoch < schedule.total_steps - 1:
+            # Where fp16 overflowed, the scaler left the step out, and the schedule waits for it.
+            taken = scaler.get_scale() >= scale
+            if taken and schedule.last_epoch < schedule.total_steps - 1:
                 schedule.step()
             if average:
                 average.update_parameters(network)
@@ -370,7 +377,7 @@ def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
             for name, part in state.items():
                 part.load_state_dict(saved["state"][name])
         epochs = [read_epoch(epoch) for epoch in saved["epochs"]]
-    except OSError:
+    except FileNotFoundError:
         raise
     except Exception as error:  # torch names damage in many ways, and advises to run its code
         raise ValueError(

@@ -220,7 +220,7 @@ def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     """How often each class (row) was taken for each other (column); (classes, classes) int64."""
     plot = Plot(7.2, 6.2)
     axes = plot.subplots()
-    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    shares = (counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).numpy()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         if counts[row, column]:

@@ -34,8 +34,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        for name in ("mean", "std"):  # lists, where a record was read from JSON
-            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.network not in model.names():
             raise ValueError(
                 f"network={self.network!r}; choose one of: {', '.join(model.names())}."
@@ -47,20 +45,35 @@ class Recipe:
             )
         if self.anneal not in ("cos", "linear"):
             raise ValueError(f"anneal={self.anneal!r}; choose 'cos' or 'linear'.")
-        for name, low, high in [
-            ("epochs", 1, 100_000),
-            ("batch_size", 1, 100_000),
-            ("peak_learning_rate", 0, float("inf")),
-            ("momentum", 0, 1),
-            ("weight_decay", 0, float("inf")),
-            ("warmup_share", 0, 1),
-            ("label_smoothing", 0, 1),
+        for name, kind, low, high in [
+            ("epochs", int, 1, 100_000),
+            ("batch_size", int, 1, 100_000),
+            ("peak_learning_rate", int | float, 0, 1e6),
+            ("momentum", int | float, 0, 1),
+            ("weight_decay", int | float, 0, 1e6),
+            ("warmup_share", int | float, 0, 1),
+            ("start_divisor", int | float, 1, 1e12),
+            ("end_divisor", int | float, 1e-6, 1e12),
+            ("label_smoothing", int | float, 0, 1),
         ]:
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name}={value}; it must lie from {low} to {high}.")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"ema_decay={self.ema_decay}; it must lie between 0 and 1.")
+            if not isinstance(value, kind) or not low <= value <= high:
+                what = "a whole number" if kind is int else "a number"
+                raise ValueError(f"{name}={value!r}; it must be {what} from {low} to {high}.")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0.")
+        decay = self.ema_decay
+        if decay is not None and not (isinstance(decay, float) and 0 < decay < 1):
+            raise ValueError(f"ema_decay={decay!r}; it must be None or lie between 0 and 1.")
+        for name, low in [("mean", 0), ("std", 1e-6)]:
+            values = getattr(self, name)
+            if not (
+                isinstance(values, tuple | list)
+                and len(values) == 3
+                and all(isinstance(value, int | float) and low <= value <= 1 for value in values)
+            ):
+                raise ValueError(f"{name}={values!r}; it must be three numbers from {low} to 1.")
+            object.__setattr__(self, name, tuple(values))  # a list, where read from JSON
 
 
 RECIPES = {

@@ -13,10 +13,9 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
-from lessons import LESSONS, ROOT
+from notebooks import LESSONS, ROOT
 
 from cifarlab import engine, records
 

@@ -40,8 +40,9 @@ class Records(Markdown):
         paths = sorted(root.glob("cifarlab/records/*.json"))
         if not paths:
             return ["*No run has been recorded yet.*"]
+        head = "Recipe | Seed | Epochs | Test accuracy | Parameters | Training | Commit | Processor"
         return [
-            "| Recipe | Seed | Epochs | Test accuracy | Parameters | Training | Commit | Processor |",
+            f"| {head} |",
             "| --- | --: | --: | --: | --: | --: | --- | --- |",
             *(self.row(json.loads(text)) for text in self.read(paths)),
         ]
@@ -82,7 +83,10 @@ class Reports(Markdown):
 class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
-    FLOW = ("data", "model", "recipes", "engine", "records", "receptive_field", "diagnostics")
+    FLOW = (
+        *("data", "model", "recipes", "engine", "records"),
+        *("taps", "receptive_field", "brute_force", "diagnostics", "plots", "figures", "cli"),
+    )
 
     def lines(self, root: Path) -> list[str]:
         """A heading for each, and what sphinx-autoapi reads from its source."""
@@ -96,7 +100,7 @@ class Modules(Markdown):
 
 
 def addresses(app: Sphinx, config: Config) -> None:
-    """{repository}`words <path>` and {colab}`words <notebook>`, from the one address in _config.yml.
+    """{repository}`words <path>` and {colab}`words <notebook>`, by the one address in _config.yml.
 
     Raises: ExtensionError if the address is not on GitHub, where Colab could open a notebook.
     """

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 
 from cifarlab import model
 from cifarlab.engine import Epoch, Numerics, read_epoch
@@ -45,6 +46,8 @@ class Record:
     multiply_adds: int  # per image
     test_accuracy: float | None  # per cent, after the last epoch; None until then
     best_epoch_on_test: int | None = None  # where every epoch was tested: not a fair result
+    scored_on: str = "test"  # or "validation": training images set aside, to choose by
+    validation_accuracy: float | None = None  # in place of `test_accuracy`
     history: list[Epoch] = field(default_factory=list)
     earlier_sessions: list[dict] = field(default_factory=list)  # of a run that was resumed
 
@@ -52,6 +55,11 @@ class Record:
     def name(self) -> str:
         """`baseline-seed0`: the recipe's name and the seed."""
         return f"{self.recipe.name}-seed{self.seed}"
+
+    @property
+    def accuracy(self) -> float | None:
+        """Per cent of the images that it was `scored_on`, after the last epoch."""
+        return self.test_accuracy if self.scored_on == "test" else self.validation_accuracy
 
     @property
     def finished(self) -> bool:
@@ -106,10 +114,11 @@ def original() -> list[tuple[float, float]]:
 
 
 def extend(record: Record, epoch: Epoch) -> Record:
-    """`record` with one more epoch in it; after the last, with its test accuracy."""
+    """`record` with one more epoch in it; after the last, with its accuracy."""
     history = [*record.history, epoch]
-    finished = len(history) == record.recipe.epochs
-    tested = {e.number: e.held_out.accuracy for e in history if e.held_out}
+    scored = {e.number: e.held_out.accuracy for e in history if e.held_out}
+    final = scored[epoch.number] if len(history) == record.recipe.epochs else None
+    on_test = record.scored_on == "test"
     return replace(
         record,
         history=history,
@@ -118,8 +127,9 @@ def extend(record: Record, epoch: Epoch) -> Record:
             "training": sum(e.seconds for e in history),
             "evaluation": sum(e.evaluation_seconds for e in history),
         },
-        test_accuracy=tested[epoch.number] if finished else None,
-        best_epoch_on_test=max(tested, key=tested.get) if len(tested) > 1 else None,
+        test_accuracy=final if on_test else None,
+        validation_accuracy=None if on_test else final,
+        best_epoch_on_test=max(scored, key=scored.get) if on_test and len(scored) > 1 else None,
     )
 
 
@@ -132,11 +142,16 @@ def save(record: Record, path: Path) -> None:
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write the network's numbers beside a record: fp16 .safetensors, half the size of fp32."""
     tensors = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        name: (value.half() if fits_half(value) else value).cpu().contiguous()
         for name, value in network.state_dict().items()
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(to_bytes(tensors))
+
+
+def fits_half(value: Tensor) -> bool:
+    """Does fp16 hold `value`?  It ends at 65,504; whole numbers stay as they are."""
+    return value.is_floating_point() and bool(value.half().isfinite().all())
 
 
 def load_network(name: str | os.PathLike) -> nn.Module:
@@ -174,13 +189,16 @@ def provenance(numbers: Numerics) -> dict:
 
 def commit() -> str:
     """The commit of this checkout, with "-dirty" where files differ; "unknown" outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    ours = ["git", "ls-files", "--error-unmatch", "__init__.py"]  # else the repository is another's
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        return subprocess.run(
-            command, cwd=SHIPPED, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        for command in (ours, describe):
+            answer = subprocess.run(
+                command, cwd=SHIPPED, capture_output=True, text=True, check=True
+            )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return answer.stdout.strip()
 
 
 def processor(numbers: Numerics) -> str:

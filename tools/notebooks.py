@@ -1,7 +1,7 @@
 """Keep the lessons true: run them and store their outputs, or say what is wrong with one.
 
-python tools/lessons.py store [LESSON ...]    run from the top, store normalised outputs
-python tools/lessons.py check [LESSON ...]    one line per fault; exit status 1 if any
+python tools/notebooks.py store [LESSON ...]    run from the top, store normalised outputs
+python tools/notebooks.py check [LESSON ...]    one line per fault; exit status 1 if any
 """
 
 import argparse
@@ -31,9 +31,10 @@ def source_of_package() -> str:
 def setup_cell() -> str:
     """The first code cell of every lesson."""
     return (
+        "# In Colab, Runtime > Change runtime type offers a GPU. Without one, all runs too.\n"
         "try:\n"
         "    import cifarlab\n"
-        "except ModuleNotFoundError:  # in Colab: fetch the course's package\n"
+        "except ModuleNotFoundError:  # fetch the course's package\n"
         f'    %pip install --quiet "{source_of_package()}"'
     )
 

@@ -1,0 +1,39 @@
+"""What the tests of the package share; what they share with the lessons is one folder up."""
+
+import pytest
+import torch
+from helpers import Tiny
+
+from cifarlab import data, model, recipes
+
+# One thread: on a busy machine more are slower, and forked children may use no others.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_numerics_from_outside(monkeypatch):
+    """What a caller chose for the lessons must not choose for the tests."""
+    for name in ("CIFARLAB_DEVICE", "CIFARLAB_PRECISION", "CIFARLAB_MEMORY_FORMAT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The recipe `tiny` of the network `tiny`, both known by name: three epochs in a blink."""
+    monkeypatch.setitem(model.NETWORKS, "tiny", Tiny)
+    recipe = recipes.Recipe(
+        name="tiny",
+        network="tiny",
+        epochs=3,
+        batch_size=16,
+        peak_learning_rate=0.05,
+        augmentation="flip",
+    )
+    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def shapes():
+    """200 images to learn from and 50 to be scored on, none of them of CIFAR-10."""
+    return data.synthetic(200, seed=0), data.synthetic(50, seed=1)

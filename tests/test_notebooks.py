@@ -1,0 +1,119 @@
+"""Protects the lessons' readers: Colab opens them, screen readers read them, nbval trusts them."""
+
+import nbformat
+import notebooks
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
+ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 10, near 0.5."}}}
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_has_no_fault(path):
+    assert list(notebooks.faults(nbformat.read(path, as_version=4))) == []
+
+
+def sound(*cells):
+    """A notebook with the set-up cell and then `cells`, as if just run."""
+    code = [new_code_cell(notebooks.setup_cell()), *cells]
+    notebook = new_notebook(cells=code)
+    numbered = [cell for cell in code if cell.cell_type == "code"]
+    for number, cell in enumerate(numbered, start=1):
+        cell.execution_count = number
+    return notebook
+
+
+def ignored(source="train()"):
+    return new_code_cell(source, metadata={"tags": [notebooks.IGNORED]})
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        [new_code_cell("plot", outputs=[PNG], metadata=ALT)],
+        [ignored(), new_code_cell("assert loss < 2")],
+        [new_markdown_cell("# One\n## Two\n### Three\n## Two again")],
+    ],
+)
+def test_a_sound_lesson_passes(cells):
+    assert list(notebooks.faults(sound(*cells))) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        ([new_code_cell("plot", outputs=[PNG])], "alt text"),
+        ([ignored()], "no assert follows"),
+        ([ignored(), new_code_cell("print(loss)")], "no assert follows"),
+        ([ignored(), new_code_cell("assert a"), ignored(), new_code_cell("assert b")], "at most"),
+        (
+            [
+                ignored("# NBVAL_IGNORE_OUTPUT\ntrain()"),
+                new_code_cell("assert a"),
+                new_code_cell("# NBVAL_IGNORE_OUTPUT\ntrain()"),
+                new_code_cell("assert b"),
+            ],
+            "at most",
+        ),
+        (
+            [
+                new_code_cell(
+                    "widget",
+                    outputs=[
+                        new_output(
+                            "display_data",
+                            data={"application/vnd.jupyter.widget-view+json": {"model_id": "1"}},
+                        )
+                    ],
+                )
+            ],
+            "widget",
+        ),
+        ([new_code_cell("x", outputs=[new_output("stream", name="stderr", text="!")])], "warning"),
+        (
+            [
+                new_code_cell(
+                    "x", outputs=[new_output("stream", name="stdout", text="in /home/me/data")]
+                )
+            ],
+            "path of one machine",
+        ),
+        ([new_markdown_cell("See {ref}`label`.")], "MyST"),
+        ([new_markdown_cell("```{note}\nHello\n```")], "MyST"),
+        ([new_markdown_cell("# One\n### Three")], "heading level 3"),
+    ],
+)
+def test_a_fault_is_found(cells, fault):
+    found = list(notebooks.faults(sound(*cells)))
+    assert len(found) == 1
+    assert fault in found[0]
+
+
+def test_a_cell_that_ran_out_of_order_is_found():
+    notebook = sound(new_code_cell("x"))
+    notebook.cells[1].execution_count = 7
+    assert "execution count 7" in next(notebooks.faults(notebook))
+
+
+def test_the_set_up_cell_follows_the_address_in_the_configuration(tmp_path, monkeypatch):
+    (tmp_path / "_config.yml").write_text(
+        "repository:\n  url: https://example.org/fork\n  branch: spring-2027\n"
+    )
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    assert "git+https://example.org/fork@spring-2027" in notebooks.setup_cell()
+    stale = new_notebook(cells=[new_code_cell("import cifarlab", execution_count=1)])
+    assert "first code cell" in next(notebooks.faults(stale))
+
+
+def test_storing_joins_prints_and_drops_the_machine(tmp_path):
+    parts = [new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
+    notebook = sound(
+        new_code_cell("x", outputs=parts, metadata={"execution": {"shell.execute_reply": "2026"}})
+    )
+    notebook.metadata.language_info = {"name": "python", "version": "3.11.7"}
+    notebooks.normalize(notebook)
+    assert [output.text for output in notebook.cells[1].outputs] == ["a\nb\n"]
+    assert "version" not in notebook.metadata.language_info
+    assert "execution" not in notebook.cells[1].metadata

@@ -1,0 +1,114 @@
+"""Protects the figures: they show what they are given, and name where pictures come from."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cifarlab import data, engine, plots
+
+
+def texts(plot) -> str:
+    """All words of a figure, in one string."""
+    return "\n".join(
+        text.get_text() for text in plot.findobj(lambda part: hasattr(part, "get_text"))
+    )
+
+
+def shown(plot) -> list[np.ndarray]:
+    """The images that a figure shows."""
+    return [np.asarray(image.get_array()) for axes in plot.axes for image in axes.images]
+
+
+@pytest.fixture(scope="module")
+def split():
+    return data.synthetic(40)
+
+
+def history(epochs: int, tested: range) -> list[engine.Epoch]:
+    """Epochs whose accuracies can be told apart: train 10, 11, ...; held out 50, 51, ..."""
+    return [
+        engine.Epoch(
+            number,
+            0.1,
+            engine.Score(2.0 - number / 10, 9.0 + number),
+            engine.Score(1.0, 49.0 + number) if number in tested else None,
+            1.0,
+            1.0,
+            1.0,
+        )
+        for number in range(1, epochs + 1)
+    ]
+
+
+def test_a_plot_becomes_a_png_of_the_size_that_its_metadata_states_in_css_pixels():
+    png, size = plots.Plot(4, 2)._repr_png_()
+    assert size == {"width": 384, "height": 192}
+    width, height = Image.open(io.BytesIO(png)).size
+    assert width / height == 2
+    assert width > 384  # finer than the page
+
+
+def test_samples_show_every_class_in_its_row_and_say_that_they_are_not_cifar_10(split):
+    plot = plots.samples(split, per_class=3)
+    pictures = shown(plot)
+    assert len(pictures) == 30
+    for label in range(10):
+        first = split.images[np.flatnonzero(split.labels == label)[0]]
+        assert np.array_equal(pictures[3 * label], first)
+    assert "not CIFAR-10" in texts(plot)
+    assert all(name in texts(plot) for name in split.classes)
+
+
+def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):
+    plot = plots.gallery(split.images[:5], list("abcde"), columns=3)
+    assert [axes.get_title() for axes in plot.axes] == ["a", "b", "c", "d", "e", ""]
+    assert np.array_equal(shown(plot)[4], split.images[4])
+
+
+def test_augmented_puts_each_original_before_its_draws(split):
+    draws = np.stack([split.images[10:13], split.images[20:23]])
+    plot = plots.augmented(split.images[:2], draws, split.source)
+    pictures = shown(plot)
+    assert np.array_equal(pictures[0], split.images[0])
+    assert np.array_equal(pictures[4], split.images[1])
+    assert np.array_equal(pictures[5], split.images[20])
+    assert "not CIFAR-10" in texts(plot)
+
+
+def test_incorrect_predictions_name_guess_probability_and_truth(split):
+    probabilities = torch.full((40, 10), 0.1 / 9)
+    probabilities[:, 3] = 0.9
+    plot = plots.incorrect_predictions(split, probabilities.log(), torch.tensor([7, 1]), count=2)
+    assert plot.axes[0].get_title() == f"{split.classes[3]} 90%\nis {split.classes[7]}"
+    assert np.array_equal(shown(plot)[1], split.images[1])
+
+
+def test_learning_curves_draw_held_out_scores_only_where_they_were_taken():
+    plot = plots.learning_curves(history(4, range(2, 5)), [(1.0, 2.0), (3.0, 4.0)], "2023")
+    lines = {line.get_label(): line for line in plot.axes[0].lines}
+    assert list(lines["train"].get_ydata()) == [10.0, 11.0, 12.0, 13.0]
+    assert list(lines["held out"].get_xdata()) == [2, 3, 4]
+    assert list(lines["held out"].get_ydata()) == [51.0, 52.0, 53.0]
+    assert list(lines["2023 test"].get_ydata()) == [2.0, 4.0]
+
+
+def test_the_sweep_marks_the_chosen_rate():
+    plot = plots.learning_rate_sweep(engine.Sweep([0.001, 0.01, 0.1], [2.3, 2.0, 5.0]), 0.05)
+    curve, mark = plot.axes[0].lines
+    assert list(curve.get_ydata()) == [2.3, 2.0, 5.0]
+    assert set(mark.get_xdata()) == {0.05}
+
+
+def test_the_confusion_matrix_prints_counts_with_the_truth_in_rows():
+    plot = plots.confusion_matrix(torch.tensor([[5, 2], [0, 7]]), ["a", "b"])
+    written = {text.get_position(): text.get_text() for text in plot.axes[0].texts}
+    assert written == {(0, 0): "5", (1, 0): "2", (1, 1): "7"}  # (column, row)
+    assert plot.axes[0].get_ylabel() == "truth"
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_gallery_of_any_count_can_be_drawn(split, count):
+    assert plots.gallery(split.images[:count], columns=3)._repr_png_()[0][:4] == b"\x89PNG"
