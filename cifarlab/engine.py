@@ -429,12 +429,14 @@ def find_learning_rate(
     lowest: float = 1e-8,
     highest: float = 10.0,
     steps: int = 100,
+    smoothing: float = 0.98,
     seed: int = 0,
     numbers: Numerics | None = None,
 ) -> Sweep:
     """Train for up to `steps` batches while the rate climbs from `lowest` to `highest`.
 
-    Stops once the smoothed loss is four times its best. `network` gets its weights back.
+    Stops once the smoothed loss is four times its best; `smoothing`, 0 to 1, is the share of the
+    old average in the new (less of it for fewer steps). `network` gets its weights back.
 
     Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
     if the very first loss is no number.
@@ -442,6 +444,8 @@ def find_learning_rate(
     """
     if not 0 < lowest < highest:
         raise ValueError(f"lowest={lowest}, highest={highest}; 0 < lowest < highest is needed.")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing={smoothing}; it must be at least 0 and below 1.")
     transform = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
     epoch_batches = data.batches(train, transform, recipe.batch_size, shuffle=True, seed=seed)
     if not 2 <= steps <= len(epoch_batches):
@@ -468,8 +472,8 @@ def find_learning_rate(
             optimizer.param_groups[0]["lr"] = learning_rate
             outputs = numbers.compute(network, images)
             loss = F.cross_entropy(outputs, labels.to(numbers.device))
-            average = 0.98 * average + 0.02 * loss.item()
-            smoothed = average / (1 - 0.98 ** (step + 1))  # as if it had not started at 0
+            average = smoothing * average + (1 - smoothing) * loss.item()
+            smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0
             if not math.isfinite(smoothed) and not losses:
                 raise NotFinite(f"the loss of the first batch is {smoothed}: check the data.")
             if not math.isfinite(smoothed) or (losses and smoothed > 4 * min(losses)):

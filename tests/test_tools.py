@@ -1,0 +1,117 @@
+"""Protects the commands behind `make`: what they install, publish, skip and refuse."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import extra
+import pytest
+import torch
+import yaml
+
+from cifarlab import cli, records
+
+ROOT = Path(__file__).parent.parent
+
+
+# ------------------------------------------------------------------------------------- extra
+
+
+def test_building_the_book_installs_no_pytorch(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["extra.py", "book"])
+    assert extra.main() == 0
+    printed = capsys.readouterr().out
+    assert "jupyter-book>=1" in printed
+    assert "torch" not in printed
+
+
+def test_an_unknown_extra_is_told_which_there_are(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["extra.py", "boook"])
+    assert extra.main() == 2
+    assert "book" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------- publish
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """A finished run of the tiny recipe."""
+    folder = tmp_path / "run"
+    arguments = ["train", "tiny", "--data", "synthetic", "--epochs", "1", "--out", str(folder)]
+    assert cli.main(arguments) == 0
+    return folder
+
+
+def test_a_published_run_can_be_loaded_by_its_name(run, tmp_path, monkeypatch):
+    import publish
+
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    publish.publish(run)
+    assert records.names() == ["tiny-seed0"]
+    assert records.load("tiny-seed0") == records.load(run)
+    shipped, trained = records.load_network("tiny-seed0"), records.load_network(run)
+    for name, weights in trained.state_dict().items():
+        assert torch.equal(weights, shipped.state_dict()[name]), name
+
+
+def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_path, monkeypatch):
+    import publish
+
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    records.save(
+        records.load(run).__class__(**{**vars(records.load(run)), "history": []}),
+        run / "record.json",
+    )
+    with pytest.raises(ValueError, match="being written"):
+        publish.publish(run)
+    assert not (tmp_path / "shipped").exists()
+
+
+# ---------------------------------------------------------------------------- what is skipped
+
+
+def pytest_over(test: str, tmp_path: Path, **environment) -> subprocess.CompletedProcess:
+    """Run pytest with the repository's conftest.py over one test file."""
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text(test)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        env=os.environ | {"CIFARLAB_REQUIRE_DATA": "0"} | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_without_data_a_test_is_skipped_counted_and_told_how_to_get_them(tmp_path):
+    test = "def test_a(cifar10): pass\ndef test_b(): pass\n"
+    result = pytest_over(test, tmp_path, CIFARLAB_DATA="nowhere")
+    assert result.returncode == 0, result.stdout
+    assert "1 passed, 1 skipped" in result.stdout
+    assert "1 test or cell was skipped for want of CIFAR-10" in result.stdout
+    assert "cifar-10-python.tar.gz" in result.stdout
+
+
+def test_where_data_are_required_their_want_is_a_failure(tmp_path):
+    test = "def test_a(cifar10): pass\n"
+    result = pytest_over(test, tmp_path, CIFARLAB_DATA="nowhere", CIFARLAB_REQUIRE_DATA="1")
+    assert result.returncode == 1
+    assert "By hand" in result.stdout
+
+
+# -------------------------------------------------------------------------------- one address
+
+
+def test_the_repository_address_stands_nowhere_else_than_where_it_is_checked():
+    """_config.yml has it; notebooks' first cells are compared with it; README is compared here."""
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    readme = (ROOT / "README.md").read_text()
+    assert f"git+{repository['url']}@{repository['branch']}" in readme
+    assert f"git clone {repository['url']} " in readme
+    listed = subprocess.run(
+        ["git", "grep", "-l", repository["url"]], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    allowed = {"_config.yml", "README.md"}
+    assert [name for name in listed if name not in allowed and not name.endswith(".ipynb")] == []
