@@ -80,6 +80,7 @@ def test_a_sound_lesson_passes(cells):
             ],
             "path of one machine",
         ),
+        ([new_code_cell("x = " + "1 + " * 30 + "1")], "characters"),
         ([new_markdown_cell("See {ref}`label`.")], "MyST"),
         ([new_markdown_cell("```{note}\nHello\n```")], "MyST"),
         ([new_markdown_cell("# One\n### Three")], "heading level 3"),

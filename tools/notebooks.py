@@ -19,23 +19,24 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 IGNORED = "NBVAL_IGNORE_OUTPUT"
+LINE = 84  # characters of code that the page shows without scrolling
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
 def source_of_package() -> str:
     """Where a lesson's first cell installs `cifarlab` from: address and branch in _config.yml."""
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
-    return f"cifarlab @ git+{repository['url']}@{repository['branch']}"
+    return f"git+{repository['url']}@{repository['branch']}"
 
 
 def setup_cell() -> str:
     """The first code cell of every lesson."""
     return (
-        "# In Colab, Runtime > Change runtime type offers a GPU. Without one, all runs too.\n"
+        "# In Colab, Runtime > Change runtime type offers a GPU; all runs without one, too.\n"
         "try:\n"
         "    import cifarlab\n"
         "except ModuleNotFoundError:  # fetch the course's package\n"
-        f'    %pip install --quiet "{source_of_package()}"'
+        f"    %pip install --quiet {source_of_package()}"
     )
 
 
@@ -117,6 +118,9 @@ def faults_of_code(cell: NotebookNode, number: int) -> Iterator[str]:
     where = f"cell {cell.id!r}"
     if cell.execution_count != number:
         yield f"{where}: execution count {cell.execution_count}, not {number}; run `make lessons`"
+    for line in cell.source.splitlines():
+        if len(line) > LINE:
+            yield f"{where}: a line of {len(line)} characters; a page shows {LINE}"
     for output in cell.outputs:
         kinds = output.get("data", {})
         if any(kind in kinds for kind in IMAGES):
