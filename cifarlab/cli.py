@@ -1,15 +1,23 @@
-"""Command line to recipe, nothing more: `cifarlab data | train | evaluate | records`."""
+"""Command line to recipe, nothing more.
+
+`cifarlab data | train | evaluate | records | receptive-field`
+"""
 
 import argparse
 import dataclasses
+import importlib
+import inspect
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from cifarlab import data, engine, model, recipes, records
+from cifarlab import data, engine, model, receptive_field, recipes, records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.command(options)
     except (ValueError, OSError) as error:
-        print(f"cifarlab: {error}", file=sys.stderr)
+        print("cifarlab:", *str(error).split(), file=sys.stderr)  # one line, whatever it was
         return 2
     except KeyboardInterrupt:
         print("cifarlab: stopped; a run with --resume goes on from here.", file=sys.stderr)
@@ -57,12 +65,24 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--device", help="cpu, cuda, cuda:1 ...")
     train.add_argument("--precision", choices=list(engine.PRECISIONS))
 
-    evaluate = command("evaluate", run_evaluation, "Score a record's network on the test images.")
+    evaluate = command("evaluate", run_evaluation, "Score a record's network anew.")
     evaluate.add_argument("record", help="a name of `cifarlab records`, or a run's folder")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 ...")
     evaluate.add_argument("--precision", choices=list(engine.PRECISIONS))
 
     command("records", list_records, "List the records that ship with the package.")
+
+    field = command("receptive-field", show_fields, "Say how far the units of each layer see.")
+    field.add_argument(
+        "network", help=f"MODULE:NAME of what makes it, or one of: {', '.join(model.names())}"
+    )
+    field.add_argument("--input", default="32", help="pixels of the image: 224, or 480x640")
+    field.add_argument("--layer", action="append", default=[], help="only this; may be repeated")
+    field.add_argument(
+        "--through-gates",
+        action="store_true",
+        help="look through squeeze-and-excitation and the like",
+    )
     return top
 
 
@@ -77,13 +97,13 @@ def show_data(options: argparse.Namespace) -> None:
     show(options, {"folder": str(folder), "sound": True}, f"CIFAR-10 is sound, in {folder}")
 
 
-def splits(options: argparse.Namespace) -> tuple[data.Split, data.Split]:
+def splits(synthetic: bool, validation: bool) -> tuple[data.Split, data.Split]:
     """What to learn from, and what to score on."""
-    if options.data == "synthetic":
+    if synthetic:
         train, test = data.synthetic(2000, seed=0), data.synthetic(500, seed=1)
     else:
         train, test = data.load()
-    if options.validation:
+    if validation:
         return data.split_validation(train, per_class=len(train) // 100)
     return train, test
 
@@ -99,7 +119,13 @@ def run_training(options: argparse.Namespace) -> None:
     checkpoint, record_path = out / "checkpoint.pt", out / "record.json"
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{out} holds a run; add --resume to go on, or name another --out.")
-    train, held_out = splits(options)
+    if options.resume and not checkpoint.exists():
+        raise ValueError(f"{out} holds no run to go on with; begin one without --resume.")
+    train, held_out = splits(options.data == "synthetic", options.validation)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out} can't be made ({error}); name another --out.") from error
 
     torch.manual_seed(options.seed)
     network = model.create(recipe.network)
@@ -117,6 +143,7 @@ def run_training(options: argparse.Namespace) -> None:
         parameters=model.count_parameters(network),
         multiply_adds=model.count_multiply_adds(network),
         test_accuracy=None,
+        scored_on="validation" if options.validation else "test",
         earlier_sessions=earlier,
         **records.provenance(numbers),
     )
@@ -139,8 +166,9 @@ def run_training(options: argparse.Namespace) -> None:
     records.save_weights(network, out / "record.safetensors")
     show(
         options,
-        {"record": str(record_path), "test_accuracy": record.test_accuracy},
-        f"{record.test_accuracy:.2f} % after the last epoch; the record is {record_path}",
+        {"record": str(record_path), f"{record.scored_on}_accuracy": record.accuracy},
+        f"{record.accuracy:.2f} % of the {record.scored_on} images after the last epoch; "
+        f"the record is {record_path}",
     )
 
 
@@ -155,18 +183,25 @@ def describe(epoch: engine.Epoch, epochs: int) -> str:
 
 
 def run_evaluation(options: argparse.Namespace) -> None:
-    """`cifarlab evaluate`"""
+    """`cifarlab evaluate`: on the images that the record was scored on."""
     record = records.load(options.record)
     network = records.load_network(options.record)
-    _, test = data.load()
+    _, held_out = splits(
+        record.data.startswith(data.SYNTHETIC), validation=record.scored_on == "validation"
+    )
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     numbers = engine.numerics(options.device, options.precision)
-    found = engine.evaluate(network, data.batches(test, plain, 1000), numbers)
+    found = engine.evaluate(network, data.batches(held_out, plain, 1000), numbers)
+    before = "" if record.accuracy is None else f"; the record says {record.accuracy:.2f} %"
     show(
         options,
-        {"test_accuracy": found.accuracy, "loss": found.loss, "record": record.test_accuracy},
-        f"{found.accuracy:.2f} % of {len(test)} test images, loss {found.loss:.4f} "
-        f"(the record says {record.test_accuracy:.2f} %)",
+        {
+            f"{record.scored_on}_accuracy": found.accuracy,
+            "loss": found.loss,
+            "record": record.accuracy,
+        },
+        f"{found.accuracy:.2f} % of {len(held_out)} {record.scored_on} images "
+        f"({held_out.source}), loss {found.loss:.4f}{before}",
     )
 
 
@@ -174,13 +209,69 @@ def list_records(options: argparse.Namespace) -> None:
     """`cifarlab records`"""
     for name in records.names():
         record = records.load(name)
-        accuracy = "unfinished" if record.test_accuracy is None else f"{record.test_accuracy:.2f} %"
+        accuracy = "unfinished" if record.accuracy is None else f"{record.accuracy:.2f} %"
         show(
             options,
-            {"name": name, "test_accuracy": record.test_accuracy},
+            {"name": name, f"{record.scored_on}_accuracy": record.accuracy},
             f"{name:24} {accuracy:>10}  {record.parameters:,} parameters, "
             f"{len(record.history)} of {record.recipe.epochs} epochs",
         )
+
+
+def show_fields(options: argparse.Namespace) -> None:
+    """`cifarlab receptive-field`: the table, or a line for each of the layers asked for."""
+    if not re.fullmatch(r"\d+(x\d+)?", options.input):
+        raise ValueError(f"--input {options.input}; write 224, or 480x640 for height x width.")
+    height, _, width = options.input.partition("x")
+    analysis = receptive_field.analyze(
+        find_network(options.network),
+        (int(height), int(width or height)),
+        through_gates=options.through_gates,
+    )
+    for layer in options.layer:
+        try:
+            field = analysis[layer]
+        except KeyError as error:
+            raise ValueError(error.args[0]) from error
+        if not isinstance(field, receptive_field.Field):
+            raise ValueError(f"{layer} gives several maps; name a layer inside it.")
+        facts = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
+        middle = tuple(units // 2 for units in field.units)
+        seen = field.box(*middle, clipped=True)
+        show(
+            options,
+            {"layer": layer, **facts, "unit": middle, "sees": seen},
+            f"{layer}: {field}; unit {middle} sees {seen}",
+        )
+    if not options.layer:
+        table = analysis.table()
+        for row in table if options.json else []:
+            show(options, row._asdict(), "")
+        if not options.json:
+            print(table)
+
+
+def find_network(name: str) -> nn.Module:
+    """A network by its name here, or made by what `module:name` means to Python.
+
+    Raises: ValueError if there is no such thing, or it makes no network without arguments.
+    """
+    if ":" not in name:
+        return model.create(name)
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, os.getcwd())  # a learner's own file lies in the current folder
+    try:
+        make = getattr(importlib.import_module(module), attribute)
+        # Only the layers matter, so torchvision need not fetch weights.
+        known = inspect.signature(make).parameters
+        found = make(**({"weights_backbone": None} if "weights_backbone" in known else {}))
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"{name} makes no network: {error}") from error
+    finally:
+        sys.path.pop(0)
+    if not isinstance(found, nn.Module):
+        raise ValueError(f"{name} makes a {type(found).__name__}, not a torch.nn.Module.")
+    return found
 
 
 if __name__ == "__main__":

@@ -368,6 +368,9 @@ SHAPES = {
 }
 
 
+SYNTHETIC = "synthetic shapes, not CIFAR-10"  # the source of such a split
+
+
 def synthetic(count: int = 1000, seed: int = 0) -> Split:
     """A small stand-in that is not CIFAR-10: ten shapes, drawn anywhere in any two colours.
 
@@ -392,4 +395,4 @@ def synthetic(count: int = 1000, seed: int = 0) -> Split:
             ink = random.uniform(0, 255, size=3)
         clean = np.where(inside[..., None], ink, paper)
         image[:] = (clean + random.normal(0, 12, size=clean.shape)).clip(0, 255)
-    return Split(images, labels, tuple(SHAPES), "synthetic shapes, not CIFAR-10")
+    return Split(images, labels, tuple(SHAPES), SYNTHETIC)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torchinfo
+from helpers import Tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from cifarlab import model
 from cifarlab.model import ConvBlock, DepthwiseSeparableConv, DilatedConv, SkipBlock, SkipNet
-from helpers import Tiny
 
 CASES = Path(__file__).parent / "cases"
 BLOCKS = [ConvBlock, DepthwiseSeparableConv, DilatedConv, SkipBlock]

@@ -408,5 +408,3 @@ def test_without_git_the_commit_is_unknown(git, monkeypatch):
     install(git, monkeypatch, ".")
     monkeypatch.setenv("PATH", "")
     assert records.commit() == "unknown"
-
-
