@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 IGNORED = "NBVAL_IGNORE_OUTPUT"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LINE = 84  # characters of code that the page shows without scrolling
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
@@ -69,6 +70,8 @@ def normalize(notebook: NotebookNode) -> None:
             cell.metadata.pop(transient, None)
         if cell.cell_type == "code":
             cell.outputs = merge_streams(cell.outputs)
+            if is_ignored(cell):  # a live widget needs a kernel; stored, it would be dead
+                cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
 
 
 def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
@@ -127,7 +130,7 @@ def faults_of_code(cell: NotebookNode, number: int) -> Iterator[str]:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             if len(alt) < 40:
                 yield f"{where}: its figure needs alt text in metadata.mystnb.image.alt"
-        if "application/vnd.jupyter.widget-view+json" in kinds:
+        if WIDGET in kinds:
             yield f"{where}: a stored widget, dead in the book"
         if output.output_type == "error" or output.get("name") == "stderr":
             yield f"{where}: an error or a warning in its output"
