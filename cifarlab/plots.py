@@ -6,16 +6,19 @@ what a colour says, a label, a marker or a line style says too.
 """
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
 from cifarlab.data import Split
 from cifarlab.engine import Epoch, Sweep
+from cifarlab.receptive_field import Box, Effective, Row
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
 FONT_SIZE = 11  # points, at the width of a page
@@ -240,4 +243,110 @@ def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     axes.set_xlabel("guess", fontsize=FONT_SIZE)
     axes.set_ylabel("truth", fontsize=FONT_SIZE)
     axes.spines[:].set_visible(False)
+    return plot
+
+
+# --- receptive fields
+
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn
+
+
+def _framed(axes: Axes, image: np.ndarray, boxes: Mapping[str, Box]) -> None:
+    """`image` and `boxes` over it; what lies beyond its edge is padding, and hatched."""
+    height, width = image.shape[:2]
+    top = min(0, *(box.top for box in boxes.values())) - 0.5
+    left = min(0, *(box.left for box in boxes.values())) - 0.5
+    bottom = max(height - 1, *(box.bottom for box in boxes.values())) + 0.5
+    right = max(width - 1, *(box.right for box in boxes.values())) + 0.5
+    padding = {"facecolor": "#f2f2f2", "edgecolor": "#bbbbbb", "hatch": "//", "linewidth": 0}
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, **padding))
+    axes.imshow(image, interpolation="nearest", zorder=2)
+    for (label, box), (colour, style) in zip(boxes.items(), itertools.cycle(LINES), strict=False):
+        corner = (box.left - 0.5, box.top - 0.5)
+        size = (box.right - box.left + 1, box.bottom - box.top + 1)
+        edge = {"fill": False, "zorder": 3}
+        axes.add_patch(Rectangle(corner, *size, edgecolor="white", linewidth=5, **edge))
+        axes.add_patch(
+            Rectangle(
+                corner, *size, edgecolor=colour, linestyle=style, linewidth=2.5, label=label, **edge
+            )
+        )
+    axes.set_xlim(left - 0.5, right + 0.5)
+    axes.set_ylim(bottom + 0.5, top - 0.5)
+    axes.tick_params(labelsize=FONT_SIZE - 1)
+    axes.spines[:].set_visible(False)
+
+
+def field_boxes(image: np.ndarray, boxes: Mapping[str, Box], source: str) -> Plot:
+    """What units see, a box for each label, over `image` (H, W, 3) uint8; padding is hatched."""
+    plot = Plot(6.4, 4.4)
+    axes = plot.subplots()
+    _framed(axes, image, boxes)
+    axes.set_title(source, fontsize=FONT_SIZE)
+    plot.legend(loc="outside right upper", fontsize=FONT_SIZE, frameon=False)
+    return plot
+
+
+def field_taps(image: np.ndarray, taps: Mapping[str, np.ndarray], source: str) -> Plot:
+    """The pixels of `image` (H, W, 3) uint8 that units see, the others greyed out.
+
+    `taps` holds a mask (H, W) bool for each label, and makes a panel of it.
+    """
+    plot = Plot(8.4, 8.4 / len(taps) + 0.6)
+    for axes, (label, mask) in zip(
+        plot.subplots(1, len(taps), squeeze=False).flat, taps.items(), strict=True
+    ):
+        _bare(axes)
+        dimmed = np.where(mask[:, :, None], image, 215 + image // 16).astype(np.uint8)
+        axes.imshow(dimmed, interpolation="nearest")
+        axes.set_title(label, fontsize=FONT_SIZE)
+    plot.suptitle(source, fontsize=FONT_SIZE + 1)
+    return plot
+
+
+def field_effective(image: np.ndarray, effective: Effective, box: Box, source: str) -> Plot:
+    """Where a unit could look (`box`) and where it does: two sigma over `image`, and the shares.
+
+    `image` (H, W, 3) uint8.
+    """
+    plot = Plot(8.4, 4.4)
+    left, right = plot.subplots(1, 2)
+    shares = plot.colorbar(
+        right.imshow(effective.share * 100, cmap="cividis", interpolation="nearest"),
+        ax=right,
+        shrink=0.7,
+    )
+    shares.set_label("share of the pixel (%)", fontsize=FONT_SIZE)
+    shares.ax.tick_params(labelsize=FONT_SIZE - 1)
+    right.tick_params(labelsize=FONT_SIZE - 1)
+    _framed(left, image, {"theoretical": box})
+    (y, x), (height, width) = effective.centre, effective.sigma
+    for axes in (left, right):
+        for colour, style, thickness in (("white", "-", 5), (ORANGE, "--", 2.5)):
+            ellipse = Ellipse((x, y), 4 * width, 4 * height, fill=False, zorder=4)
+            ellipse.set(edgecolor=colour, linestyle=style, linewidth=thickness)
+            axes.add_patch(ellipse)
+    ellipse.set_label("effective: two sigma")
+    left.set_title(source, fontsize=FONT_SIZE)
+    right.set_title(f"{effective.within:.0%} within two sigma", fontsize=FONT_SIZE)
+    plot.legend(loc="outside lower left", ncols=2, fontsize=FONT_SIZE, frameon=False)
+    return plot
+
+
+def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) -> Plot:
+    """Height of the field, layer by layer, a line for each table; `image` is its height."""
+    plot = Plot(8.4, 3.6)
+    axes = plot.subplots()
+    for (label, rows), (colour, style) in zip(tables.items(), itertools.cycle(LINES), strict=False):
+        known = [(number, row.size[0]) for number, row in enumerate(rows, 1) if row.size[0]]
+        axes.plot(
+            *zip(*known, strict=True), style, color=colour, marker="o", markersize=4, label=label
+        )
+    if image is not None:
+        axes.axhline(image, color=GREY, linewidth=1)
+        axes.annotate(
+            "the image", (1, image), (0, 4), textcoords="offset points", fontsize=FONT_SIZE - 1
+        )
+    _lined(axes, "layer", "field (pixels)")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot

@@ -10,6 +10,11 @@ from cifarlab import data, model, recipes
 torch.set_num_threads(1)
 
 
+def pytest_configure(config):
+    """Our tests fork on purpose; from Python 3.12 on it warns of threads in the parent."""
+    config.addinivalue_line("filterwarnings", "ignore:This process .*fork:DeprecationWarning")
+
+
 @pytest.fixture(autouse=True)
 def no_numerics_from_outside(monkeypatch):
     """What a caller chose for the lessons must not choose for the tests."""

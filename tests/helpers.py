@@ -1,5 +1,9 @@
-"""A network that learns in a moment, and how it computes in the tests."""
+"""A network that learns in a moment, how it computes in the tests, and a disk that is full."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 from torch import nn
 
 from cifarlab import engine, model
@@ -19,3 +23,15 @@ class Tiny(nn.Sequential):
             nn.Conv2d(32, 10, 1, bias=False),
             nn.Flatten(),
         )
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file may grow beyond `room` bytes: the system itself refuses, as on a full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -357,6 +357,25 @@ def test_two_processes_may_fetch_at_once(archive):
     assert [path.name for path in archive.cache.iterdir()] == ["cifar-10-batches-py"]
 
 
+def test_what_a_faster_process_put_there_stays(archive, monkeypatch, tmp_path):
+    """It may be reading it already."""
+    data.find()
+    target = archive.cache / "cifar-10-batches-py"
+    shutil.move(target, tmp_path / "faster")
+
+    theirs = []
+
+    class Slow(data.CIFAR10):
+        def download(self):
+            super().download()
+            shutil.copytree(tmp_path / "faster", target)
+            theirs.append(target.stat().st_ino)
+
+    monkeypatch.setattr(data, "CIFAR10", Slow)
+    data.find()
+    assert [target.stat().st_ino] == theirs
+
+
 def test_a_faster_process_may_finish_at_the_last_moment(archive, monkeypatch, tmp_path):
     """Between the last look and the rename: the worst moment."""
     data.find()

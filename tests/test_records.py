@@ -3,12 +3,11 @@
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 
 import pytest
 import torch
-from helpers import FP32, Tiny
+from helpers import FP32, Tiny, full_disk
 from safetensors.torch import load_file, save_file
 
 from cifarlab import engine, model, recipes, records
@@ -326,13 +325,8 @@ def test_a_full_disk_is_an_os_error_and_the_old_weights_stay(saved):
     folder, network = saved
     path = folder / "record.safetensors"
     before = path.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))  # no file may be larger
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            records.save_weights(network, path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(500), pytest.raises(OSError, match="File too large"):
+        records.save_weights(network, path)
     assert path.read_bytes() == before
 
 

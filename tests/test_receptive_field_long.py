@@ -1,0 +1,57 @@
+"""Protects the receptive fields of networks in use: 24 of torchvision, at every stage.
+
+Brute force takes minutes, so `make validate` runs this, not `make test`.
+"""
+
+import numpy as np
+import pytest
+from torch import nn
+from torchvision import models
+
+from cifarlab import brute_force
+from cifarlab.receptive_field import Field, analyze
+
+pytestmark = pytest.mark.long
+
+SIZE = (160, 128)  # so that height and width are told apart
+CLASSIFIERS = """
+    alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3
+    mnasnet0_5 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_400mf regnet_y_400mf
+    resnet18 resnet34 resnet50 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 squeezenet1_1 vgg11
+    vgg16_bn
+""".split()
+SEGMENTERS = ["deeplabv3_mobilenet_v3_large", "fcn_resnet50"]
+
+
+def build(name: str) -> nn.Module:
+    """Random weights: fields depend on the layers alone."""
+    if name in SEGMENTERS:
+        return getattr(models.segmentation, name)(weights=None, weights_backbone=None)
+    slow = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return getattr(models, name)(**slow)
+
+
+def stages(analysis) -> dict[str, Field]:
+    """Maps of the modules at the first two levels, each map once."""
+    found = {}
+    for name in analysis.names:
+        field = analysis[name]
+        if name.count(".") < 2 and "#" not in name and isinstance(field, Field):
+            found.setdefault(field.grid, (name, field))
+    return dict(found.values())
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS + SEGMENTERS)
+def test_every_stage_sees_what_brute_force_finds(name):
+    """The taps of a unit inside by gradients, and the box of one in a corner by NaN."""
+    network = build(name).eval()
+    for layer, field in stages(analyze(network, SIZE)).items():
+        height, width = field.units
+        inside, corner = (height // 2, width // 3), (0, width - 1)
+        try:
+            found = brute_force.by_gradient(network, SIZE, inside, layer=layer)
+        except ValueError:  # a flattened map: only all its units can be asked at once
+            continue
+        assert np.array_equal(field.taps(*inside), found), layer
+        box = field.box(*corner, clipped=True)
+        assert brute_force.certify(network, SIZE, corner, box, layer=layer) == [], layer
