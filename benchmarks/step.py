@@ -43,7 +43,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     numbers = engine.numerics()
     print(
-        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}"
     )
 
     images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))

@@ -4,6 +4,7 @@ Lesson: Meet CIFAR-10.
 """
 
 import os
+import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def split_validation(train: Split, per_class: int = 500) -> tuple[Split, Split]:
 
     Raises: ValueError if `per_class` is below 1 or leaves nothing of a class to learn from.
     """
-    random = np.random.RandomState(0)  # the one stream that NumPy promises never to change
+    generator = np.random.RandomState(0)  # the one stream that NumPy promises never to change
     held_out = []
     for label, name in enumerate(train.classes):
         members = np.flatnonzero(train.labels == label)
@@ -154,7 +155,7 @@ def split_validation(train: Split, per_class: int = 500) -> tuple[Split, Split]:
                 f"per_class={per_class}, but class {name!r} has {len(members)} images; "
                 f"take 1 to {len(members) - 1}."
             )
-        held_out.append(random.permutation(members)[:per_class])
+        held_out.append(generator.permutation(members)[:per_class])
     validation = np.sort(np.concatenate(held_out))
     learn = np.setdiff1d(np.arange(len(train)), validation)
     return train.take(learn), train.take(validation)
@@ -280,6 +281,18 @@ def denormalize(
 # ----------------------------------------------------------------------------------- batches
 
 
+def reseed(transform: A.Compose, *numbers: int) -> None:
+    """Start the random numbers of `transform` anew: equal `numbers`, 0 or more, equal images.
+
+    All steps share one stream. `Compose.set_random_seed` would give each step a stream of its own
+    from one seed, so that in the next image either all steps act or none.
+    """
+    entropy = np.random.SeedSequence(numbers)
+    transform.set_random_state(
+        np.random.default_rng(entropy), random.Random(int(entropy.generate_state(1)[0]))
+    )
+
+
 class Epoch(Dataset):
     """One pass over a split, cut into batches; batch i is the same whichever worker makes it.
 
@@ -308,8 +321,7 @@ class Epoch(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         if number >= len(self):
             raise IndexError(f"batch {number} of {len(self)}")
-        entropy = np.random.SeedSequence([self.seed, self.epoch, number])
-        self.transform.set_random_seed(int(entropy.generate_state(1)[0]))
+        reseed(self.transform, self.seed, self.epoch, number)
         indices = self.order[number * self.batch_size : (number + 1) * self.batch_size]
         images = [self.transform(image=self.split.images[index])["image"] for index in indices]
         return torch.stack(images), torch.from_numpy(self.split.labels[indices])
@@ -381,18 +393,18 @@ def synthetic(count: int = 1000, seed: int = 0) -> Split:
     """
     if count < 1 or seed < 0:
         raise ValueError(f"count={count}, seed={seed}; count must be 1 or more, seed 0 or more.")
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     labels = np.arange(count) % len(SHAPES)
     shapes = list(SHAPES.values())
     rows, columns = np.mgrid[:32, :32]
     images = np.empty((count, 32, 32, 3), np.uint8)
     for image, label in zip(images, labels, strict=True):
-        radius = random.uniform(7, 12)
-        top, left = random.uniform(11, 20, size=2)
+        radius = generator.uniform(7, 12)
+        top, left = generator.uniform(11, 20, size=2)
         inside = shapes[label]((rows - top) / radius, (columns - left) / radius)
-        paper, ink = random.uniform(0, 255, size=(2, 3))
+        paper, ink = generator.uniform(0, 255, size=(2, 3))
         while abs(paper - ink).max() < 90:  # a shape that nobody can see teaches nothing
-            ink = random.uniform(0, 255, size=3)
+            ink = generator.uniform(0, 255, size=3)
         clean = np.where(inside[..., None], ink, paper)
-        image[:] = (clean + random.normal(0, 12, size=clean.shape)).clip(0, 255)
+        image[:] = (clean + generator.normal(0, 12, size=clean.shape)).clip(0, 255)
     return Split(images, labels, tuple(SHAPES), SYNTHETIC)

@@ -1,5 +1,6 @@
 """Every command does its one thing, speaks JSON, and answers a mistake in one line."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import sys
 import pytest
 import torch
 
-from cifarlab import cli, data, engine, records
+from cifarlab import cli, data, engine, recipes, records
 from cifarlab.files import replacing
 
 CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -87,6 +88,18 @@ def test_a_run_is_trained_recorded_and_evaluated_to_the_same_number(run, trainin
     assert facts["record"] == record.test_accuracy
     assert facts["test_accuracy"] == pytest.approx(record.test_accuracy, abs=4)
     assert facts["loss"] == pytest.approx(record.history[-1].held_out.loss, abs=0.01)
+
+
+def test_images_are_normalised_for_a_network_as_its_recipe_says(
+    run, training, tiny, monkeypatch, tmp_path
+):
+    """Five times the usual contrast: at the usual one its network would see other pictures."""
+    strong = dataclasses.replace(tiny, std=(0.05, 0.05, 0.05))
+    monkeypatch.setitem(recipes.RECIPES, "tiny", strong)
+    training()
+    loss = records.load(tmp_path / "run").history[-1].held_out.loss
+    _, out, _ = run("evaluate", tmp_path / "run", *CPU, "--json")
+    assert json.loads(out)["loss"] == pytest.approx(loss, abs=0.005)
 
 
 def test_a_record_of_the_stand_in_says_so_when_it_is_evaluated(run, training, tmp_path):

@@ -491,6 +491,11 @@ def test_recomputed_scales_are_those_of_the_sizes():
         assert analyze(resize, (5, 5), channels=1).output.box(6, 6) == box
 
 
+def test_an_axis_may_be_named_as_in_numpy():
+    field = analyze(Call(lambda x: x.mean(axis=3, keepdims=True)), (6, 7), channels=1).output
+    assert (field.units, field.box(2, 0)) == ((6, 1), (2, 0, 2, 6))
+
+
 def test_a_sum_is_no_gate():
     pooled = Call(lambda x, a: a(x) + x.mean((2, 3), keepdim=True), conv(padding=1))
     field = analyze(pooled, (9, 9), through_gates=True).output
@@ -603,6 +608,22 @@ def test_the_table_lists_what_moves_the_field():
     assert "<td>2x1</td>" in page
 
 
+def test_the_table_names_what_is_no_layer_after_its_module_and_operation():
+    def layers(network: nn.Module) -> list[str]:
+        return [row.layer for row in analyze(network, (8, 8)).table()]
+
+    assert layers(conv()) == ["Conv2d"]
+    assert layers(nn.Sequential(nn.ReLU(), conv(), nn.ReLU())) == ["1"]
+    skip = Call(lambda x, a: x + a(x), conv(padding=1))
+    assert layers(nn.Sequential(skip)) == ["0.layers.0", "0: add"]
+    assert layers(skip) == ["layers.0", "add"]
+    assert layers(Twice()) == ["conv", "conv#2", "mean"]
+
+
+def test_an_analysis_in_a_notebook_says_the_same_every_time():
+    assert repr(analyze(SkipNet(), (32, 32))) == "Analysis(size=(32, 32), 60 modules)"
+
+
 def test_the_command_prints_the_table_one_layer_or_json(capsys):
     assert cli.main(["receptive-field", "torchvision.models:resnet18", "--input", "64"]) == 0
     assert "layer4.1.conv2" in capsys.readouterr().out
@@ -672,6 +693,15 @@ def test_the_effective_field_of_a_layer_is_taken_before_the_next_one_overwrites_
     assert effective(network, torch.ones(1, 1, 3, 3), (0, 0), layer="0").share.max() == 1 / 9
     with pytest.raises(ValueError, match="no pixel reaches it"):
         effective(network, torch.ones(1, 1, 3, 3), (0, 0))
+
+
+def test_the_effective_field_is_that_of_evaluation_and_leaves_the_module_alone():
+    network = nn.Sequential(uniform(2), nn.BatchNorm2d(1), nn.Dropout(p=1.0))  # drops all
+    assert effective(network, torch.ones(2, 1, 5, 5), (0, 0)).share[2, 2] == pytest.approx(1 / 9)
+    assert network.training
+    assert network[0][0].weight.dtype == torch.float32
+    assert network[0][0].weight.requires_grad
+    assert network[1].num_batches_tracked == 0
 
 
 def test_a_single_column_has_an_effective_field_without_width():
