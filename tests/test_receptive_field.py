@@ -621,7 +621,7 @@ def test_the_table_names_what_is_no_layer_after_its_module_and_operation():
 
 
 def test_an_analysis_in_a_notebook_says_the_same_every_time():
-    assert repr(analyze(SkipNet(), (32, 32))) == "Analysis(size=(32, 32), 60 modules)"
+    assert repr(analyze(SkipNet(), (32, 32))) == "Analysis(size=(32, 32), 84 modules)"
 
 
 def test_the_command_prints_the_table_one_layer_or_json(capsys):
