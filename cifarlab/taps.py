@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-AXES = HEIGHT, WIDTH = 0, 1  # the order of every pair
+HEIGHT = 0  # the order of every pair is (y, x)
+WIDTH = 1
+AXES = (HEIGHT, WIDTH)
 ABSENT = np.iinfo(np.int64).min  # a tap that looks at nothing
 
 

@@ -131,6 +131,11 @@ def signature(
     return f"({ast.unparse(parameters)})", returns
 
 
+def imported(app: Sphinx, kind: str, name: str, item, skip: bool, options) -> bool | None:
+    """Leave out what a module only imports: it stands under the module that defines it."""
+    return True if getattr(item, "imported", False) else None
+
+
 def anchors(app: Sphinx, doctree: nodes.document) -> None:
     """Let Markdown link to every anchor of a page: `glossary.md#term-stride` as to a heading."""
     slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
@@ -146,5 +151,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", addresses, priority=400)
     app.connect("builder-inited", paragraphs, priority=900)
     app.connect("autodoc-process-signature", signature)
+    app.connect("autodoc-skip-member", imported)
     app.connect("doctree-read", anchors, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
