@@ -34,6 +34,12 @@ def plain(monkeypatch, tiny):
     return dataclasses.replace(tiny, network="plain", augmentation="none", peak_learning_rate=0.05)
 
 
+@pytest.fixture(scope="module")
+def few(shapes):
+    """Five batches an epoch, and a small last one."""
+    return shapes[0].take(range(72)), shapes[1]
+
+
 def make(recipe, seed=0):
     torch.manual_seed(seed)
     return model.create(recipe.network)
@@ -269,15 +275,15 @@ def test_a_small_network_learns_the_synthetic_shapes(tiny):
     assert epochs[-1].train.loss < epochs[0].train.loss
 
 
-def test_equal_seeds_train_equal_networks_and_other_seeds_others(tiny, shapes):
+def test_equal_seeds_train_equal_networks_and_other_seeds_others(tiny, few):
     """Dropout, order and augmentation included, whatever was drawn before."""
-    first, epochs = train(tiny, shapes, seed=7)
+    first, epochs = train(tiny, few, seed=7)
     torch.rand(100)
-    again, same = train(tiny, shapes, seed=7)
+    again, same = train(tiny, few, seed=7)
     assert_equal_bits(first, again)
     assert untimed(epochs) == untimed(same)
     # Only the seed of the run differs here, not that of the first weights.
-    other, _ = train(tiny, shapes, seed=8, network=make(tiny, seed=7))
+    other, _ = train(tiny, few, seed=8, network=make(tiny, seed=7))
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
 
 
@@ -326,16 +332,16 @@ def test_the_averaged_weights_are_those_of_a_sum_by_hand(tiny, shapes, watched, 
 
 
 def test_scores_are_of_the_averaged_weights_and_training_goes_on_with_the_others(
-    tiny, shapes, watched
+    tiny, few, watched
 ):
     """The average looks on: the steps are those of a run without it."""
     recipe = dataclasses.replace(tiny, ema_decay=0.9)
-    network, epochs = train(recipe, shapes)
+    network, epochs = train(recipe, few)
     plain = data.pipeline(mean=recipe.mean, std=recipe.std)
-    assert epochs[-1].held_out == engine.evaluate(network, data.batches(shapes[1], plain), FP32)
+    assert epochs[-1].held_out == engine.evaluate(network, data.batches(few[1], plain), FP32)
     averaged_run = [state for *_, state in watched]
     watched.clear()
-    _, unaveraged = train(tiny, shapes)
+    _, unaveraged = train(tiny, few)
     for ours, (*_, theirs) in zip(averaged_run, watched, strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert [epoch.train for epoch in epochs] == [epoch.train for epoch in unaveraged]
@@ -411,12 +417,6 @@ def test_weights_that_the_last_step_of_an_epoch_spoiled_are_not_saved(
 
 
 FULL = {"ema_decay": 0.9, "augmentation": "all", "epochs": 4, "weight_decay": 1e-3}
-
-
-@pytest.fixture(scope="module")
-def few(shapes):
-    """Five batches an epoch, and a small last one."""
-    return shapes[0].take(range(72)), shapes[1]
 
 
 def killed(recipe, shapes, path, moment):
@@ -630,16 +630,16 @@ def test_to_resume_what_was_never_begun_is_an_os_error_that_names_the_file(tiny,
         train(tiny, shapes, checkpoint=tmp_path / "checkpoint.pt", resume=True)
 
 
-def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(tiny, shapes, tmp_path):
+def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(tiny, few, tmp_path):
     """torch itself says: "unexpected pos 640 vs 534"."""
     path = tmp_path / "checkpoint.pt"
-    run = engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numbers=FP32)
+    run = engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32)
     next(run)
     with full_disk(4_000), pytest.raises(OSError, match="File too large"):
         next(run)
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
-    resumed, _ = train(tiny, shapes, checkpoint=path, resume=True)
-    assert_equal_bits(resumed, train(tiny, shapes)[0])
+    resumed, _ = train(tiny, few, checkpoint=path, resume=True)
+    assert_equal_bits(resumed, train(tiny, few)[0])
 
 
 # ----------------------------------------------------------------------------------- numerics
@@ -829,14 +829,14 @@ def test_a_step_that_overflows_fp16_is_left_out_and_the_run_goes_on(plain, shape
     assert all(weights.isfinite().all() for weights in network.parameters())
 
 
-def test_a_resumed_fp16_run_equals_the_uninterrupted_one(tiny, shapes, tmp_path):
+def test_a_resumed_fp16_run_equals_the_uninterrupted_one(tiny, few, tmp_path):
     """The scaler's scale is part of the state."""
     numbers = Numerics("cpu", "fp16", "channels_last")
     path = tmp_path / "checkpoint.pt"
-    next(engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numbers=numbers))
+    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=numbers))
     assert torch.load(path, weights_only=True)["state"]["scaler"]["scale"] > 1
-    resumed, _ = train(tiny, shapes, numbers=numbers, checkpoint=path, resume=True)
-    assert_equal_bits(resumed, train(tiny, shapes, numbers=numbers)[0])
+    resumed, _ = train(tiny, few, numbers=numbers, checkpoint=path, resume=True)
+    assert_equal_bits(resumed, train(tiny, few, numbers=numbers)[0])
 
 
 @pytest.mark.parametrize("missing", [OSError, AttributeError, TypeError])
