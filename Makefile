@@ -5,6 +5,8 @@ NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p n
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 
 export NO_ALBUMENTATIONS_UPDATE := 1
+# Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
+export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
