@@ -152,29 +152,24 @@ def learning_curves(
     accuracy, loss = plot.subplots(1, 2, width_ratios=[3, 2])
     if reference:
         numbers = range(1, len(reference) + 1)
-        train, test = zip(*reference, strict=True)
-        accuracy.plot(numbers, train, "--", color=GREY, alpha=0.7, label=f"{reference_name} train")
-        accuracy.plot(numbers, test, "-", color=GREY, alpha=0.7, label=f"{reference_name} test")
+        their_train, their_test = zip(*reference, strict=True)
+        grey = {"color": GREY, "alpha": 0.7}
+        accuracy.plot(numbers, their_train, "--", label=f"{reference_name} train", **grey)
+        accuracy.plot(numbers, their_test, "-", label=f"{reference_name} test", **grey)
     epochs = [epoch.number for epoch in history]
     tested = [epoch for epoch in history if epoch.held_out]
-    accuracy.plot(epochs, [e.train.accuracy for e in history], "--", color=BLUE, label="train")
-    accuracy.plot(
-        [e.number for e in tested],
-        [e.held_out.accuracy for e in tested],
-        "o-",
-        color=ORANGE,
-        markersize=4,
-        label="held out",
-    )
-    loss.plot(epochs, [e.train.loss for e in history], "--", color=BLUE, label="train")
-    loss.plot(
-        [e.number for e in tested],
-        [e.held_out.loss for e in tested],
-        "o-",
-        color=ORANGE,
-        markersize=4,
-        label="held out",
-    )
+    for axes, value in ((accuracy, "accuracy"), (loss, "loss")):
+        train = [getattr(epoch.train, value) for epoch in history]
+        held_out = [getattr(epoch.held_out, value) for epoch in tested]
+        axes.plot(epochs, train, "--", color=BLUE, label="train")
+        axes.plot(
+            [epoch.number for epoch in tested],
+            held_out,
+            "o-",
+            color=ORANGE,
+            markersize=4,
+            label="held out",
+        )
     _lined(accuracy, "epoch", "accuracy (%)")
     _lined(loss, "epoch", "loss (nats per image)")
     accuracy.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="lower right")
