@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import extra
@@ -48,6 +49,7 @@ def test_a_published_run_can_be_loaded_by_its_name(run, tmp_path, monkeypatch):
     import publish
 
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    records.save(replace(records.load(run), data="CIFAR-10: all"), run / "record.json")
     publish.publish(run)
     assert records.names() == ["tiny-seed0"]
     assert records.load("tiny-seed0") == records.load(run)
@@ -60,13 +62,28 @@ def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_pa
     import publish
 
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
-    records.save(
-        records.load(run).__class__(**{**vars(records.load(run)), "history": []}),
-        run / "record.json",
-    )
+    empty = replace(records.load(run), data="CIFAR-10: all", history=[])
+    records.save(empty, run / "record.json")
     with pytest.raises(ValueError, match="being written"):
         publish.publish(run)
     assert not (tmp_path / "shipped").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [({"scored_on": "validation"}, "validation images"), ({"data": "shapes"}, "not CIFAR-10")],
+)
+def test_only_runs_scored_on_the_test_images_of_cifar_10_are_published(
+    run, tmp_path, monkeypatch, changes, fault
+):
+    import publish
+
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    records.save(
+        replace(records.load(run), **{"data": "CIFAR-10: all", **changes}), run / "record.json"
+    )
+    with pytest.raises(ValueError, match=fault):
+        publish.publish(run)
 
 
 # ---------------------------------------------------------------------------- what is skipped

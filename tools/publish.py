@@ -18,9 +18,16 @@ from cifarlab import model, records
 def publish(run: Path) -> Path:
     """Copy record and weights of the folder `run`; the path of the shipped record.
 
-    Raises: ValueError if the folder holds no record or no checkpoint, or if they disagree.
+    Raises: ValueError if the folder holds no record or no checkpoint, if they disagree, or if the
+    run was not of CIFAR-10 and scored on its test images.
     """
     record = records.load(run)
+    if not record.data.startswith("CIFAR-10"):
+        raise ValueError(f"{run} learned from {record.data}, not CIFAR-10; such runs stay at home.")
+    if record.scored_on != "test":
+        raise ValueError(
+            f"{run} was scored on {record.scored_on} images, to choose by; train anew."
+        )
     if not (run / "checkpoint.pt").is_file():
         raise ValueError(f"{run} holds no checkpoint.pt; train with `cifarlab train` first.")
     saved = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
