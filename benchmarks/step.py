@@ -70,12 +70,13 @@ def main() -> None:
         f"({numbers.precision}, {numbers.memory_format})"
     )
 
-    split = data.synthetic(1000)
+    split = data.synthetic(2000)
     for name in data.AUGMENTATIONS:
         transform = data.pipeline(name)
-        started = time.perf_counter()
-        for _ in data.batches(split, transform):
-            pass
+        for _ in ("warm-up", "counted"):
+            started = time.perf_counter()
+            for _batch in data.batches(split, transform):
+                pass
         print(f"{name:10} {len(split) / (time.perf_counter() - started):8,.0f} images/s")
 
 
