@@ -1,12 +1,12 @@
-"""Protects the commands behind `make`: what they install, publish, skip and refuse."""
+"""Protects the commands behind `make`: what they install, publish and refuse."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import extra
+import publish
 import pytest
 import torch
 import yaml
@@ -46,8 +46,6 @@ def run(tiny, tmp_path):
 
 
 def test_a_published_run_can_be_loaded_by_its_name(run, tmp_path, monkeypatch):
-    import publish
-
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
     records.save(replace(records.load(run), data="CIFAR-10: all"), run / "record.json")
     publish.publish(run)
@@ -59,8 +57,6 @@ def test_a_published_run_can_be_loaded_by_its_name(run, tmp_path, monkeypatch):
 
 
 def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_path, monkeypatch):
-    import publish
-
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
     empty = replace(records.load(run), data="CIFAR-10: all", history=[])
     records.save(empty, run / "record.json")
@@ -76,46 +72,12 @@ def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_pa
 def test_only_runs_scored_on_the_test_images_of_cifar_10_are_published(
     run, tmp_path, monkeypatch, changes, fault
 ):
-    import publish
-
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
     records.save(
         replace(records.load(run), **{"data": "CIFAR-10: all", **changes}), run / "record.json"
     )
     with pytest.raises(ValueError, match=fault):
         publish.publish(run)
-
-
-# ---------------------------------------------------------------------------- what is skipped
-
-
-def pytest_over(test: str, tmp_path: Path, **environment) -> subprocess.CompletedProcess:
-    """Run pytest with the repository's conftest.py over one test file."""
-    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
-    (tmp_path / "test_it.py").write_text(test)
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        env=os.environ | {"CIFARLAB_REQUIRE_DATA": "0"} | environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_without_data_a_test_is_skipped_counted_and_told_how_to_get_them(tmp_path):
-    test = "def test_a(cifar10): pass\ndef test_b(): pass\n"
-    result = pytest_over(test, tmp_path, CIFARLAB_DATA="nowhere")
-    assert result.returncode == 0, result.stdout
-    assert "1 passed, 1 skipped" in result.stdout
-    assert "1 test or cell was skipped for want of CIFAR-10" in result.stdout
-    assert "cifar-10-python.tar.gz" in result.stdout
-
-
-def test_where_data_are_required_their_want_is_a_failure(tmp_path):
-    test = "def test_a(cifar10): pass\n"
-    result = pytest_over(test, tmp_path, CIFARLAB_DATA="nowhere", CIFARLAB_REQUIRE_DATA="1")
-    assert result.returncode == 1
-    assert "By hand" in result.stdout
 
 
 # -------------------------------------------------------------------------------- one address

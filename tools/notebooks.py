@@ -16,6 +16,8 @@ import yaml
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from cifarlab.files import replacing
+
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"  # as a tag; nbval knows it as a comment too, in capitals
@@ -54,9 +56,8 @@ def store(path: Path) -> None:
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     ).execute()
     normalize(notebook)
-    temporary = path.with_suffix(".tmp")
-    nbformat.write(notebook, temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 def normalize(notebook: NotebookNode) -> None:

@@ -18,6 +18,7 @@ import torch
 from notebooks import LESSONS, ROOT
 
 from cifarlab import engine, records
+from cifarlab.files import replacing
 
 PACKAGES = ["torch", "torchvision", "albumentations", "numpy", "ipywidgets", "nbval"]
 FULL = {"CIFARLAB_PRECISION": "fp32", "CIFARLAB_MEMORY_FORMAT": "NCHW"}
@@ -91,8 +92,8 @@ def main() -> int:
     ]
     kind = "gpu" if numbers.device.startswith("cuda") else "cpu"
     path = ROOT / "validation" / f"{today}-{kind}.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(report), encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(report), encoding="utf-8")
     print(f"\n{path.relative_to(ROOT)}: commit it, and the colophon shows it")
     return 1 if failed else 0
 
