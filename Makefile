@@ -26,6 +26,8 @@ serve: book ## Build the book and show it on http://localhost:8000
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
+	$(BIN)/python tools/results.py check
 	$(BIN)/pytest tests
 	$(NBVAL) lessons/*.ipynb
 	$(BUILD)
@@ -35,6 +37,7 @@ validate: .venv/all ## The long checks, on this machine's device; writes a repor
 
 lessons: .venv/all ## Run all lessons and store their outputs
 	$(BIN)/python tools/notebooks.py store
+	$(BIN)/python tools/results.py write
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons

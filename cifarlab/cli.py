@@ -129,24 +129,20 @@ def run_training(options: argparse.Namespace) -> None:
 
     torch.manual_seed(options.seed)
     network = model.create(recipe.network)
-    earlier = []
+    record = records.begin(
+        recipe,
+        options.seed,
+        network,
+        train,
+        held_out,
+        numbers,
+        scored_on="validation" if options.validation else "test",
+    )
     if options.resume and record_path.exists():
         before = records.load(record_path)
         session = {name: getattr(before, name) for name in records.provenance(numbers)}
-        earlier = [*before.earlier_sessions, {**session, "epochs": len(before.history)}]
-    record = records.Record(
-        recipe=recipe,
-        seed=options.seed,
-        data=f"{train.source}: {len(train)} images, scored on {len(held_out)}",
-        load=None,
-        seconds={"training": 0.0, "evaluation": 0.0},
-        parameters=model.count_parameters(network),
-        multiply_adds=model.count_multiply_adds(network),
-        test_accuracy=None,
-        scored_on="validation" if options.validation else "test",
-        earlier_sessions=earlier,
-        **records.provenance(numbers),
-    )
+        session["epochs"] = len(before.history)
+        record = dataclasses.replace(record, earlier_sessions=[*before.earlier_sessions, session])
 
     for epoch in engine.fit(
         network,

@@ -1,5 +1,7 @@
 """Protects the lessons' readers: Colab opens them, screen readers read them, nbval trusts them."""
 
+from statistics import median
+
 import nbformat
 import notebooks
 import pytest
@@ -12,6 +14,22 @@ ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 
 @pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_has_no_fault(path):
     assert list(notebooks.faults(nbformat.read(path, as_version=4))) == []
+
+
+def test_half_of_the_lessons_have_at_most_a_thousand_words():
+    lessons = [nbformat.read(path, as_version=4) for path in notebooks.LESSONS]
+    assert median(map(notebooks.words, lessons)) <= 1000
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_half_of_the_cells_of_a_lesson_have_at_most_six_lines(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert median(len(c.source.splitlines()) for c in cells if c.cell_type == "code") <= 6
+
+
+def test_only_what_is_read_counts_as_words():
+    prose = "It has <!-- run path .2f -->80.12<!-- end --> % · [here](page.md#there) | 3 |"
+    assert notebooks.words(sound(new_markdown_cell(prose))) == 3
 
 
 def sound(*cells):
@@ -84,6 +102,7 @@ def test_a_sound_lesson_passes(cells):
         ([new_markdown_cell("See {ref}`label`.")], "MyST"),
         ([new_markdown_cell("```{note}\nHello\n```")], "MyST"),
         ([new_markdown_cell("# One\n### Three")], "heading level 3"),
+        ([new_markdown_cell("word " * 1101)], "1,101 words"),
     ],
 )
 def test_a_fault_is_found(cells, fault):

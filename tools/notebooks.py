@@ -23,6 +23,7 @@ LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"  # as a tag; nbval knows it as a comment too, in capitals
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LINE = 80  # characters of code that the page shows without scrolling
+WORDS = 1100  # of prose in a lesson; their median is to be 1,000
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
@@ -104,12 +105,21 @@ def faults(notebook: NotebookNode) -> Iterator[str]:
         if "assert " not in after:
             yield f"no assert follows the ignored cell {code[number].id!r}"
 
+    if (found := words(notebook)) > WORDS:
+        yield f"{found:,} words of prose; a lesson has at most {WORDS:,}"
     for number, cell in enumerate(code, start=1):
         yield from faults_of_code(cell, number)
     levels = [1]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             yield from faults_of_markdown(cell, levels)
+
+
+def words(notebook: NotebookNode) -> int:
+    """Words of prose: no numbers, no signs, no addresses, no marks of results, no tags."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"<.*?>|\]\(.*?\)", " ", text)
+    return sum(any(map(str.isalpha, word)) for word in prose.split())
 
 
 def is_ignored(cell: NotebookNode) -> bool:

@@ -20,6 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from cifarlab import model
+from cifarlab.data import Split
 from cifarlab.engine import Epoch, Numerics, read_epoch
 from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
@@ -65,6 +66,31 @@ class Record:
     def finished(self) -> bool:
         """Did the run reach its last epoch?"""
         return len(self.history) == self.recipe.epochs
+
+
+def begin(
+    recipe: Recipe,
+    seed: int,
+    network: nn.Module,
+    train: Split,
+    held_out: Split,
+    numbers: Numerics,
+    *,
+    scored_on: str = "test",
+) -> Record:
+    """The record of a run that is about to start; `extend` it by every epoch of `engine.fit`."""
+    return Record(
+        recipe=recipe,
+        seed=seed,
+        data=f"{train.source}: {len(train)} images, scored on {len(held_out)}",
+        load=None,
+        seconds={"training": 0.0, "evaluation": 0.0},
+        parameters=model.count_parameters(network),
+        multiply_adds=model.count_multiply_adds(network),
+        test_accuracy=None,
+        scored_on=scored_on,
+        **provenance(numbers),
+    )
 
 
 def names() -> list[str]:

@@ -1,0 +1,137 @@
+"""The under-200k challenge: does a network keep to its rules?
+
+Lesson: Capstone.
+"""
+
+import copy
+import itertools
+
+import torch
+from torch import nn
+
+from cifarlab import model, receptive_field
+from cifarlab.receptive_field import Field
+
+LIMIT = 200_000  # parameters, frozen ones included
+SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must take
+
+
+def violations(network: nn.Module) -> list[str]:
+    """What keeps `network` out of the challenge, one sentence for each broken rule.
+
+    An empty list means that it takes part: it has fewer than 200,000 parameters and no fully
+    connected layer, gives ten scores for RGB images of any size, has a dilated and a depthwise
+    separable convolution whose weights change the scores, and before its global pooling a unit in
+    the middle sees the whole 32x32 image, without holes. `network` stays as it is.
+
+    Lesson: Capstone.
+    """
+    network = copy.deepcopy(network).cpu().float().eval()
+    found = []
+    count = model.count_parameters(network)
+    if count >= LIMIT:
+        found.append(
+            f"It has {count:,} parameters, {count - LIMIT + 1:,} too many; frozen ones count too."
+        )
+    dense = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+    if dense:
+        found.append(
+            f"It has a fully connected layer: {', '.join(dense)}. "
+            "Pool, and use a 1x1 convolution instead."
+        )
+    try:
+        used = used_convolutions(network)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return [*found, f"It does not give (N, 10) scores for (N, 3, H, W) images: {reason}"]
+    return found + missing_convolutions(network, used) + narrow_view(network)
+
+
+def used_convolutions(network: nn.Module) -> set[str]:
+    """Names of the convolutions of `network` whose weights change its scores.
+
+    Raises: ValueError, or what the network raises, if it does not give ten scores for each size.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for size in reversed(SIZES):
+        images = torch.rand(2, 3, *size, generator=generator)
+        scores = network(images)  # (2, 10)
+        if not torch.is_tensor(scores) or scores.shape != (2, 10):
+            shape = tuple(scores.shape) if torch.is_tensor(scores) else type(scores).__name__
+            raise ValueError(f"for images (2, 3, {size[0]}, {size[1]}) it gives {shape}.")
+    before = scores.detach()
+    used = set()
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            kept = layer.weight.detach().clone()
+            with torch.no_grad():
+                # New weights, not larger ones: batch norm would undo a factor, ReLU a sign.
+                layer.weight.copy_(torch.randn(kept.shape, generator=generator))
+                if not torch.equal(network(images), before):
+                    used.add(name)
+                layer.weight.copy_(kept)
+    return used
+
+
+def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
+    """A sentence for each kind of convolution that the challenge asks for and `used` lacks."""
+    layers = [(name, part) for name, part in network.named_modules() if name in used]
+    found = []
+    if not any(max(spread(layer)) > 1 for _, layer in layers):
+        found.append(
+            "No dilated convolution changes its scores: it needs one with a kernel above 1 and a "
+            "dilation above 1."
+        )
+    if not any(
+        is_depthwise(first) and is_pointwise(second)
+        for (_, first), (_, second) in itertools.pairwise(layers)
+    ):
+        found.append(
+            "No depthwise separable convolution changes its scores: it needs one with as many "
+            "groups as channels and a kernel above 1, and a 1x1 convolution next to it."
+        )
+    return found
+
+
+def spread(layer: nn.Conv2d) -> list[int]:
+    """Pixels from tap to tap along each axis; 0 where there is only one tap."""
+    return [d if k > 1 else 0 for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
+
+
+def is_depthwise(layer: nn.Conv2d) -> bool:
+    """Does every channel stay by itself, and look further than its own pixel?"""
+    return layer.groups == layer.in_channels > 1 and max(layer.kernel_size) > 1
+
+
+def is_pointwise(layer: nn.Conv2d) -> bool:
+    """Does it mix all channels at one place?"""
+    return layer.kernel_size == (1, 1) and layer.groups == 1
+
+
+def narrow_view(network: nn.Module) -> list[str]:
+    """A sentence if there is no global pooling, or no unit before it that sees all of the image."""
+    size = SIZES[0]
+    try:
+        analysis = receptive_field.analyze(network, size, channels=3)
+    except ValueError as error:
+        return [f"Its receptive field can't be worked out: {error}"]
+    fields = [analysis[name] for name in analysis.names]
+    maps = [field for field in fields if isinstance(field, Field) and field.units != (1, 1)]
+    if not maps:
+        return ["Its last map has one unit: it sees the image by strides, not by pooling."]
+    last = maps[-1]
+    middle = [(y, x) for y in central(last.units[0]) for x in central(last.units[1])]
+    seen = max(int(last.taps(y, x).sum()) for y, x in middle)
+    pixels = size[0] * size[1]
+    if seen == pixels:
+        return []
+    return [
+        f"A unit in the middle of its last map ({last.units[0]}x{last.units[1]} units) sees "
+        f"{seen:,} of the {pixels:,} pixels. Add layers, dilate them or give them a stride; "
+        "`receptive_field.analyze` shows what each one adds."
+    ]
+
+
+def central(units: int) -> list[int]:
+    """The unit in the middle of an axis; of an even number, the two beside it."""
+    return sorted({(units - 1) // 2, units // 2})

@@ -1,0 +1,115 @@
+"""Protects the capstone: a fair network is let in, and a refusal names what is wrong with it."""
+
+import pytest
+import torch
+from torch import nn
+
+from cifarlab import challenge, model
+
+
+def network(*, width=32, dilations=(8, 4), separable=True, end=None, stem=None):
+    """A net for the challenge, with a part of it exchanged."""
+    return nn.Sequential(
+        stem or model.ConvBlock(3, width),
+        *(model.DilatedConv(width, width, dilation=dilation) for dilation in dilations),
+        model.DepthwiseSeparableConv(width, width) if separable else model.ConvBlock(width, width),
+        *(end or [nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, 10, 1), nn.Flatten()]),
+    )
+
+
+def test_the_course_s_own_network_takes_part():
+    assert challenge.violations(model.create("skipnet")) == []
+
+
+def test_a_strided_network_takes_part():
+    stem = nn.Conv2d(3, 32, 5, stride=2, padding=2)
+    assert challenge.violations(network(stem=stem, dilations=(2, 2, 2))) == []
+
+
+class Forgetful(nn.Module):
+    """Has a depthwise separable convolution, and leaves it out."""
+
+    def __init__(self):
+        super().__init__()
+        self.used = network(separable=False, dilations=(1, 2, 4, 8))
+        self.unused = model.DepthwiseSeparableConv(10, 10)
+
+    def forward(self, images):
+        scores = self.used(images)  # (N, 10)
+        self.unused(scores[..., None, None])
+        return scores
+
+
+class Undecided(nn.Module):
+    """Looks at the values of pixels before it decides where to look."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network(dilations=(1, 2, 4, 8))
+
+    def forward(self, images):
+        return self.net(images.flip(-1) if images.mean() > 0 else images)
+
+
+def frozen(module):
+    module[0].requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("broken", "hint"),
+    [
+        (lambda: network(width=160, dilations=(1, 2, 4, 8)), "too many"),
+        (lambda: frozen(network(width=160, dilations=(1, 2, 4, 8))), "too many"),
+        (
+            lambda: network(
+                dilations=(1, 2, 4, 8),
+                end=[nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)],
+            ),
+            "fully connected layer: 8",
+        ),
+        (
+            lambda: network(
+                dilations=(1, 2, 4, 8), end=[nn.Flatten(), nn.Unflatten(1, (32, -1, 1))]
+            ),
+            "does not give (N, 10)",
+        ),
+        (
+            lambda: network(
+                dilations=(1, 2, 4, 8), end=[nn.AvgPool2d(32), nn.Conv2d(32, 10, 1), nn.Flatten()]
+            ),
+            "does not give (N, 10)",
+        ),
+        (lambda: network(dilations=(1,) * 15), "No dilated convolution"),
+        (lambda: network(dilations=(1, 2, 4, 8), separable=False), "No depthwise separable"),
+        (Forgetful, "No depthwise separable"),
+        (Undecided, "can't be worked out"),
+        (lambda: network(dilations=(2, 2)), "of the 1,024 pixels"),
+        (lambda: network(dilations=(16, 2)), "of the 1,024 pixels"),  # wide enough, with holes
+    ],
+)
+def test_a_refusal_names_the_one_rule_that_is_broken(broken, hint):
+    torch.manual_seed(0)
+    found = challenge.violations(broken())
+    assert len(found) == 1
+    assert hint in found[0]
+
+
+def test_the_number_of_parameters_that_are_too_many_is_exact():
+    """199,999 pass, 200,000 do not."""
+
+    def padded(count):
+        net = model.create("skipnet")
+        net.extra = nn.Parameter(torch.zeros(count - model.count_parameters(net)))
+        return net
+
+    assert challenge.violations(padded(199_999)) == []
+    assert "1 too many" in challenge.violations(padded(200_000))[0]
+
+
+def test_the_network_is_left_as_it_was():
+    net = model.create("skipnet").train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    challenge.violations(net)
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

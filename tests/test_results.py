@@ -1,0 +1,79 @@
+"""Protects the reader from prose that says another number than the record it speaks of."""
+
+import json
+
+import pytest
+import results
+from nbformat import read, write
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cifarlab import records
+
+MARKED = "It reached <!-- run-seed0 history.-1.accuracy .2f -->80.12<!-- end --> %."
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path, monkeypatch):
+    """One record, whose last epoch reached 80.12 %."""
+    monkeypatch.setattr(records, "SHIPPED", tmp_path)
+    return save(tmp_path, 80.1249)
+
+
+def save(folder, accuracy):
+    path = folder / "run-seed0.json"
+    path.write_text(json.dumps({"history": [{"accuracy": 10.0}, {"accuracy": accuracy}]}))
+    return path
+
+
+def test_a_number_that_stands_in_the_record_passes():
+    assert list(results.faults(MARKED)) == []
+
+
+def test_a_changed_record_is_noticed_and_written_into_the_text(shipped):
+    save(shipped.parent, 81.5)
+    assert ["81.50" in fault for fault in results.faults(MARKED)] == [True]
+    assert results.renewed(MARKED) == MARKED.replace("80.12", "81.50")
+
+
+@pytest.mark.parametrize(
+    ("mark", "hint"),
+    [
+        ("other history.0.accuracy .1f", "run-seed0"),
+        ("run-seed0 history.2.accuracy .1f", "history.2.accuracy"),
+        ("run-seed0 history.accuracy .1f", "history.accuracy"),
+        ("run-seed0 history.0.accuracy .1q", ".1q"),
+    ],
+)
+def test_a_mark_that_names_nothing_is_a_fault(mark, hint):
+    assert [hint in fault for fault in results.faults(f"<!-- {mark} -->1<!-- end -->")] == [True]
+
+
+@pytest.mark.parametrize("unit", ["%", " %", " per cent", " points"])
+def test_a_measured_share_needs_a_record_or_a_citation(unit):
+    claim = f"The gap is 3.4{unit}"
+    assert ["no source" in fault for fault in results.faults(claim)] == [True]
+    cited = f"{claim} ([Barz and Denzler 2020](../book/references.md#barz2020))."
+    assert list(results.faults(cited)) == []
+    assert list(results.faults(f"{cited}\n\n{claim}")) != []  # not in the same paragraph
+
+
+def test_writing_renews_the_prose_of_a_lesson_and_leaves_its_code_alone(tmp_path):
+    code = new_code_cell(f"# {MARKED}\nprint(1)")
+    path = tmp_path / "lesson.ipynb"
+    write(new_notebook(cells=[new_markdown_cell(MARKED), code]), path)
+    save(tmp_path, 90.0)
+    results.write(path)
+    prose, kept = read(path, as_version=4).cells
+    assert "90.00" in prose.source
+    assert kept.source == code.source
+
+
+def test_no_page_and_no_lesson_has_a_fault(monkeypatch):
+    monkeypatch.undo()  # the records that ship
+    found = [
+        f"{where}: {fault}"
+        for path in [*results.PAGES, *results.LESSONS]
+        for where, text in results.markdown(path)
+        for fault in results.faults(text)
+    ]
+    assert found == []
