@@ -1,0 +1,51 @@
+// What all figures share: their look, how elements are made, and how a figure comes to life.
+
+// A colour is the book's, else Jupyter's; text takes that of the page around it, so the rest,
+// mixed from the text's colour, fits light and dark pages alike.
+const LOOK = `
+:host {
+  --accent: var(--pst-color-primary, var(--jp-brand-color1, #26859f));
+  --second: var(--pst-color-secondary, var(--jp-warn-color1, #c06a10));
+  --line: color-mix(in srgb, currentcolor 30%, transparent);
+  --faint: color-mix(in srgb, currentcolor 8%, transparent);
+  color: var(--pst-color-text-base, var(--jp-ui-font-color1, inherit));
+  display: block;
+  font-family: var(--pst-font-family-base, var(--jp-ui-font-family, system-ui, sans-serif));
+  font-size: 1rem;
+  line-height: 1.5;
+  margin: 1rem 0;
+  max-width: 44rem;
+}
+* { box-sizing: border-box; }
+button, input, select { accent-color: var(--accent); color: inherit; font: inherit; }
+button {
+  background: var(--faint); border: 1px solid currentcolor; border-radius: 0.25rem;
+  cursor: pointer; min-height: 2.25rem; padding: 0.25rem 0.9rem;
+}
+button:hover { background: var(--line); }
+:focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
+code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
+`;
+
+/** element("p", { class: "note" }, "Some ", element("em", {}, "text")) */
+const element = (tag, attributes = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+};
+
+/** Let `<cifarlab-NAME parameters="{...}">` draw itself into its own tree, once. */
+const figure = (name, style, draw) => {
+  // Each output of a notebook brings the script along; the first one that runs is enough.
+  if (customElements.get(`cifarlab-${name}`)) return;
+  customElements.define(`cifarlab-${name}`, class extends HTMLElement {
+    connectedCallback() {
+      if (this.shadowRoot) return; // moved within its page
+      const root = this.attachShadow({ mode: "open" });
+      root.append(element("style", {}, LOOK + style));
+      draw(root, JSON.parse(this.getAttribute("parameters")));
+      this.setAttribute("ready", "");
+    }
+  });
+};
