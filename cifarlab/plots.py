@@ -17,6 +17,7 @@ from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
 from cifarlab.data import Split
+from cifarlab.diagnostics import Calibration
 from cifarlab.engine import Epoch, Sweep
 from cifarlab.receptive_field import Box, Effective, Row
 
@@ -238,6 +239,45 @@ def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     axes.set_xlabel("guess", fontsize=FONT_SIZE)
     axes.set_ylabel("truth", fontsize=FONT_SIZE)
     axes.spines[:].set_visible(False)
+    return plot
+
+
+def reliability(found: Calibration) -> Plot:
+    """Accuracy against confidence, and how many images there are at each confidence."""
+    plot = Plot(8.4, 3.8)
+    left, right = plot.subplots(1, 2)
+    left.plot([0, 100], [0, 100], "--", color=GREY, label="as sure as right")
+    left.plot(100 * found.confidence, 100 * found.accuracy, "o-", color=BLUE, label="measured")
+    left.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    bins = len(found.counts)
+    middles = [100 * (place + 0.5) / bins for place in range(bins)]
+    right.bar(middles, found.counts.numpy(), width=80 / bins, color=ORANGE)
+    _lined(left, "confidence of the guess (%)", "right guesses (%)")
+    _lined(right, "confidence of the guess (%)", "images")
+    left.set(xlim=(0, 102), ylim=(0, 102))
+    right.set_xlim(0, 102)
+    return plot
+
+
+def activation_maps(
+    images: np.ndarray, maps: np.ndarray, captions: Sequence[Sequence[str]], source: str
+) -> Plot:
+    """Each image, and beside it its maps: bright where a place speaks for a class.
+
+    `images` (N, H, W, 3) uint8, `maps` (N, columns, h, w), `captions` one for each image and one
+    for each of its maps. The maps of one image share a scale.
+    """
+    rows, columns = maps.shape[:2]
+    plot = Plot(8.4, 0.4 + 8.4 / (columns + 1) * 1.12 * rows)
+    grid = plot.subplots(rows, columns + 1, squeeze=False)
+    for axes, image, its_maps, words in zip(grid, images, maps, captions, strict=True):
+        axes[0].imshow(image, interpolation="nearest")
+        for place, its_map in zip(axes[1:], its_maps, strict=True):
+            place.imshow(its_map, cmap="cividis", vmin=its_maps.min(), vmax=its_maps.max())
+        for place, caption in zip(axes, words, strict=True):
+            place.set_title(caption, fontsize=FONT_SIZE)
+            _bare(place)
+    plot.suptitle(source, fontsize=FONT_SIZE + 1)
     return plot
 
 

@@ -1,8 +1,12 @@
-"""Protects the figures about mistakes: the right images, in the right order, counted once."""
+"""Protects what is said of a network: its mistakes, its confidence, and where it looks."""
 
+import math
+
+import pytest
 import torch
+from torch import nn
 
-from cifarlab import diagnostics
+from cifarlab import diagnostics, model
 
 # Four images of three classes: right; wrong, 70 % sure; right; wrong, 90 % sure.
 PROBABILITIES = torch.tensor([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.05, 0.05, 0.9]])
@@ -21,3 +25,85 @@ def test_a_perfect_network_has_no_mistakes():
 def test_confusion_has_the_truth_in_rows_and_the_guess_in_columns():
     counts = diagnostics.confusion(PROBABILITIES.log(), LABELS)
     assert counts.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+
+
+# ------------------------------------------------------------------------------- calibration
+
+
+def two_classes(confidences):
+    """(N, 2) log-probabilities of guesses of class 1."""
+    sure = torch.tensor(confidences)
+    return torch.stack([1 - sure, sure], dim=1).log()
+
+
+def test_calibration_by_hand():
+    """Three guesses at 0.75, two of them right; one at 0.95, wrong."""
+    found = diagnostics.calibration(
+        two_classes([0.75, 0.75, 0.75, 0.95]), torch.tensor([1, 1, 0, 0]), bins=10
+    )
+    assert found.counts.tolist() == [0, 0, 0, 0, 0, 0, 0, 3, 0, 1]
+    assert found.confidence[7].item() == pytest.approx(0.75)
+    assert found.accuracy[7].item() == pytest.approx(2 / 3)
+    assert found.error == pytest.approx((3 * (0.75 - 2 / 3) + 1 * 0.95) / 4)
+    assert math.isnan(found.accuracy[0])
+
+
+def test_a_certain_guess_falls_into_the_last_bin():
+    found = diagnostics.calibration(torch.tensor([[0.0, -math.inf]]), torch.tensor([0]), bins=5)
+    assert found.counts.tolist() == [0, 0, 0, 0, 1]
+    assert found.error == 0
+
+
+def test_guesses_as_sure_as_they_are_right_have_little_error():
+    """20,000 coins; a larger error than 0.02 is rarer than one seed in a million."""
+    generator = torch.Generator().manual_seed(0)
+    sure = 0.5 + torch.rand(20_000, generator=generator) / 2
+    labels = (torch.rand(20_000, generator=generator) < sure).long()
+    log_probabilities = two_classes(sure.tolist())
+    assert diagnostics.calibration(log_probabilities, labels).error < 0.02
+    assert diagnostics.calibration(log_probabilities, 1 - labels).error > 0.4
+
+
+@pytest.mark.parametrize(("images", "bins"), [(0, 10), (3, 0)])
+def test_calibration_of_nothing_is_refused(images, bins):
+    with pytest.raises(ValueError, match=rf"{images} images in bins={bins}"):
+        diagnostics.calibration(torch.zeros(images, 2), torch.zeros(images).long(), bins)
+
+
+# --------------------------------------------------------------------- class activation maps
+
+
+def test_the_mean_of_a_map_is_the_score_of_its_class():
+    torch.manual_seed(0)
+    network, images = model.create("skipnet").eval(), torch.randn(2, 3, 20, 24)
+    scores = []
+    network.trans[1].register_forward_hook(lambda *call: scores.append(call[2].flatten(1)))
+    maps = diagnostics.class_activation_maps(network, images)
+    assert maps.shape == (2, 10, 20, 24)
+    torch.testing.assert_close(maps.mean(dim=(2, 3)), scores[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_map_lights_up_where_its_class_is():
+    """One feature, the red of a pixel; class 1 is red."""
+    head = nn.Conv2d(3, 2, 1)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[0.0, 1, 0], [1, 0, 0]])[:, :, None, None])
+        head.bias.zero_()
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), head, nn.Flatten())
+    image = torch.zeros(1, 3, 4, 4)
+    image[0, 0, 1, 2] = 1
+    assert diagnostics.class_activation_maps(network, image)[0, 1].nonzero().tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("network", "pools", "convolutions"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 10, 1)), 0, 0),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)), 1, 0),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 9, 1), nn.Conv2d(9, 10, 1)), 1, 2),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Conv2d(3, 10, 3)), 1, 1),
+    ],
+)
+def test_a_network_without_such_an_end_is_refused(network, pools, convolutions):
+    with pytest.raises(ValueError, match=rf"has {pools} .* {convolutions} convolutions"):
+        diagnostics.class_activation_maps(network, torch.zeros(1, 3, 4, 4))

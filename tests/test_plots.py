@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cifarlab import data, engine, plots
+from cifarlab import data, diagnostics, engine, plots
 
 
 def texts(plot) -> str:
@@ -107,6 +107,28 @@ def test_the_confusion_matrix_prints_counts_with_the_truth_in_rows():
     written = {text.get_position(): text.get_text() for text in plot.axes[0].texts}
     assert written == {(0, 0): "5", (1, 0): "2", (1, 1): "7"}  # (column, row)
     assert plot.axes[0].get_ylabel() == "truth"
+
+
+def test_reliability_draws_accuracy_over_confidence_and_the_counts():
+    found = diagnostics.Calibration(
+        torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), torch.tensor([4, 6]), 0.2
+    )
+    plot = plots.reliability(found)
+    line = plot.axes[0].lines[1]
+    assert line.get_xdata().tolist() == pytest.approx([20, 80])
+    assert line.get_ydata().tolist() == pytest.approx([25, 50])
+    assert [bar.get_height() for bar in plot.axes[1].patches] == [4, 6]
+
+
+def test_activation_maps_stand_beside_their_image_on_one_scale(split):
+    maps = np.arange(2 * 2 * 4 * 4, dtype=float).reshape(2, 2, 4, 4)
+    plot = plots.activation_maps(split.images[:2], maps, [list("abc"), list("def")], split.source)
+    pictures = shown(plot)
+    assert np.array_equal(pictures[3], split.images[1])
+    assert np.array_equal(pictures[5], maps[1, 1])
+    assert [axes.get_title() for axes in plot.axes] == list("abcdef")
+    assert plot.axes[4].images[0].get_clim() == plot.axes[5].images[0].get_clim() == (32, 63)
+    assert "not CIFAR-10" in texts(plot)
 
 
 @pytest.mark.parametrize("count", [1, 7])

@@ -85,7 +85,16 @@ class Modules(Markdown):
 
     FLOW = (
         *("data", "model", "recipes", "engine", "records"),
-        *("taps", "receptive_field", "brute_force", "diagnostics", "plots", "figures", "cli"),
+        *(
+            "taps",
+            "receptive_field",
+            "brute_force",
+            "diagnostics",
+            "challenge",
+            "plots",
+            "figures",
+            "cli",
+        ),
     )
 
     def lines(self, root: Path) -> list[str]:
