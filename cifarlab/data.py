@@ -25,6 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
+from cifarlab.files import remove_abandoned
+
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
@@ -81,6 +83,8 @@ def find() -> Path:
     """
     named = os.environ.get("CIFARLAB_DATA")
     folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
+    if not named and folder.is_dir():
+        remove_abandoned(folder, "download-")  # of a download that was killed
     wrong = flaws(folder)
     if not wrong:
         return folder
@@ -111,7 +115,8 @@ def download(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
+        mine = f"download-{os.getpid()}-"
+        with tempfile.TemporaryDirectory(dir=folder, prefix=mine) as temporary:
             CIFAR10(temporary, download=True)
             target = folder / CIFAR10.base_folder
             if flaws(folder):  # unless another process was faster

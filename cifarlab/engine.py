@@ -4,11 +4,13 @@ Lesson: Train under 200,000 parameters.
 """
 
 import ctypes
+import hashlib
 import io
 import math
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -243,7 +245,8 @@ def fit(
     `resume` goes on from it, and yields the epochs it holds first. On one CPU a resumed run
     equals an uninterrupted one bit for bit.
 
-    Raises: NotFinite if the loss is no number; ValueError if `checkpoint` is of another run.
+    Raises: NotFinite if the loss is no number; ValueError if `checkpoint` is damaged or of another
+    run; OSError if it can't be read or written, and then the last good one stays.
     """
     numbers = numbers or numerics()
     keep_freed_memory()
@@ -268,6 +271,7 @@ def fit(
         "seed": seed,
         "source": train.source,
         "images": len(train),
+        "data": _fingerprint(train, held_out),
     }
 
     done = _load_checkpoint(checkpoint, run, state) if resume and checkpoint else []
@@ -354,6 +358,15 @@ def _plain(recipe: Recipe) -> dict:
     }
 
 
+def _fingerprint(*splits: data.Split) -> str:
+    """A number that another pixel, another label or another order would change."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    return digest.hexdigest()
+
+
 def _save_checkpoint(path: Path, run: dict, state: dict, done: list[Epoch]) -> None:
     content = io.BytesIO()  # not straight to the file: torch does not say when a disk is full
     torch.save(
@@ -370,15 +383,18 @@ def _save_checkpoint(path: Path, run: dict, state: dict, done: list[Epoch]) -> N
 
 def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
     """Put what `path` holds into `state`; the epochs that led there."""
+    content = path.read_bytes()
     try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")  # runs no code
-        differ = [name for name in run if saved["run"].get(name) != run[name]]
+        # torch does not look at the check sums that it writes.
+        if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
+            raise zipfile.BadZipFile(damaged)
+        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")  # no code
+        before = {"data": run["data"], **saved["run"]}  # those of version 0.1.0 hold no "data"
+        differ = [name for name in run if before.get(name) != run[name]]
         if not differ:
             for name, part in state.items():
                 part.load_state_dict(saved["state"][name])
         epochs = [read_epoch(epoch) for epoch in saved["epochs"]]
-    except FileNotFoundError:
-        raise
     except Exception as error:  # torch names damage in many ways, and advises to run its code
         raise ValueError(
             f"{path} is no checkpoint of this program, or damaged ({type(error).__name__}). "

@@ -1,8 +1,10 @@
 """A file is whole or absent: write under a temporary name, then rename."""
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -10,16 +12,48 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to `path` when the block ends without an error.
 
-    On an error the temporary file goes and what stood at `path` stays.
+    On an error the temporary file goes and what stood at `path` stays. Where a process was killed
+    in the middle, the next that writes `path` removes what it left.
 
-    Raises: OSError if the folder can't be made or written.
+    Raises: OSError naming `path` if it, or its folder, can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.getpid()}")  # no other process's
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent, f".{path.name}-")
         yield temporary
         with temporary.open("r+b") as written:  # Windows flushes only what may be written
             os.fsync(written.fileno())  # on disk before it takes the name
         os.replace(temporary, path)
+    except OSError as error:  # where a disk is full, the system doesn't say for which file
+        raise OSError(
+            f"{path} can't be written: {error.strerror or error}. What stood there before is kept; "
+            "make room, or the folder writable, and try again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove from `folder` what is called `prefix` and the number of a process that has ended.
+
+    A killed process can't tidy up behind itself.
+    """
+    if os.name == "nt":  # where asking after a process interrupts it
+        return
+    for path in folder.iterdir():
+        number = re.fullmatch(re.escape(prefix) + r"(\d+)(-\w+)?", path.name)
+        if number and not _is_running(int(number[1])):
+            with suppress(OSError):  # another process may be tidying up too
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 does nothing but ask
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it runs, but is somebody else's
+        return True
+    return True

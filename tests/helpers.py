@@ -1,7 +1,9 @@
-"""A network that learns in a moment, how it computes in the tests, and a disk that is full."""
+"""A network that learns in a moment, how it computes in the tests, and disks that refuse."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -35,3 +37,29 @@ def full_disk(room: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[Callable[[], None]]:
+    """Work in `folder`; a call of what this gives makes it one that nobody here may write to.
+
+    Name its files without a path: the administrator, whom no mode stops, is somebody else then,
+    and may not even pass through the folders above.
+    """
+    nobody = 65_534
+    try:
+        mode, user = folder.stat().st_mode, os.geteuid()
+    except AttributeError:
+        pytest.skip("Windows has no such modes")
+
+    def lock() -> None:
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(nobody)
+
+    with chdir(folder):
+        try:
+            yield lock
+        finally:
+            os.seteuid(user)
+            folder.chmod(mode)

@@ -1,5 +1,6 @@
 """Pixels arrive whole, once, with their labels, and changed only as was asked."""
 
+import contextlib
 import gc
 import hashlib
 import http.server
@@ -7,6 +8,7 @@ import io
 import itertools
 import math
 import multiprocessing
+import os
 import pickle
 import shutil
 import tarfile
@@ -20,7 +22,8 @@ import numpy as np
 import pytest
 import torch
 from albumentations.pytorch import ToTensorV2
-from hypothesis import given, settings
+from helpers import full_disk
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -137,6 +140,7 @@ def archive(monkeypatch, tmp_path):
     """A data set like CIFAR-10 but of 12 images, and a server on this machine that gives it out.
 
     `archive.content` is what it sends, `archive.asked` counts how often it was asked.
+    After `archive.pause` bytes it waits for `archive.go_on`.
     """
     rows = {f"data_batch_{n}": 2 for n in range(1, 6)} | {"test_batch": 2}
     files = {
@@ -160,13 +164,20 @@ def archive(monkeypatch, tmp_path):
         def do_GET(self):
             archive.asked += 1
             self.do_HEAD()
-            self.wfile.write(archive.content)
+            first = archive.pause
+            self.wfile.write(archive.content[:first])
+            if first:
+                archive.paused.set()
+                archive.go_on.wait(60)
+                with contextlib.suppress(ConnectionError):  # who asked was killed meanwhile
+                    self.wfile.write(archive.content[first:])
 
         def log_message(self, *_):
             pass
 
     archive = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     archive.content, archive.asked, archive.status = packed.getvalue(), 0, 200
+    archive.pause, archive.paused, archive.go_on = None, threading.Event(), threading.Event()
     threading.Thread(target=archive.serve_forever, kwargs={"poll_interval": 0.01}).start()
 
     def md5(content):
@@ -207,6 +218,16 @@ def test_images_are_taken_from_where_the_variable_says_and_nothing_is_downloaded
     assert not archive.cache.exists()
 
 
+def md5s():
+    """The official md5 of each file."""
+    meta = data.CIFAR10.meta
+    return {
+        **dict(data.CIFAR10.train_list),
+        **dict(data.CIFAR10.test_list),
+        meta["filename"]: meta["md5"],
+    }
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -230,6 +251,27 @@ def test_a_bad_file_is_named_and_not_replaced_behind_the_back(named, archive, da
     assert f"{path} {what}" in message
     assert message.count("is missing") + message.count("is damaged") == 1
     assert archive.asked == 0
+
+
+@given(
+    name=st.sampled_from([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"]),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    cut=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_flipped_bit_and_any_cut_is_found_and_its_file_named(named, name, place, bit, cut):
+    path = named / "cifar-10-batches-py" / name
+    good = path.read_bytes()
+    bad = bytearray(good)
+    position = int(place * len(bad))
+    bad[position] ^= 1 << bit
+    path.write_bytes(bad[:position] if cut else bad)
+    try:
+        assert data.flaws(named) == [f"{path} is damaged: its md5 is not {md5s()[name]}"]
+    finally:
+        path.write_bytes(good)
+    assert data.flaws(named) == []
 
 
 def test_a_missing_folder_is_answered_with_the_address_the_md5_and_the_place(
@@ -355,6 +397,50 @@ def test_two_processes_may_fetch_at_once(archive):
     assert [process.exitcode for process in both] == [0, 0]
     assert data.flaws(archive.cache) == []
     assert [path.name for path in archive.cache.iterdir()] == ["cifar-10-batches-py"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that starts as a copy")
+def test_a_download_killed_half_way_starts_anew_and_nothing_of_it_remains(archive):
+    """Its half is in nobody's way meanwhile, and goes with the next look for the images."""
+    archive.pause = 100
+    process = multiprocessing.get_context("fork").Process(target=data.find)
+    process.start()
+    assert archive.paused.wait(60)
+    process.kill()
+    process.join()
+    archive.go_on.set()
+    assert [path.name.split("-")[:2] for path in archive.cache.iterdir()] == [
+        ["download", str(process.pid)]
+    ]
+    archive.pause = None
+    assert data.find() == archive.cache
+    assert data.flaws(archive.cache) == []
+    assert [path.name for path in archive.cache.iterdir()] == ["cifar-10-batches-py"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that starts as a copy")
+def test_who_comes_while_another_fetches_leaves_it_alone(archive):
+    """The first is in the middle of its download when the second begins and ends its own."""
+    archive.pause = 100
+    first = multiprocessing.get_context("fork").Process(target=data.find)
+    first.start()
+    assert archive.paused.wait(60)
+    archive.pause = None
+    data.find()
+    target = archive.cache / "cifar-10-batches-py"
+    ours = target.stat().st_ino
+    archive.go_on.set()
+    first.join()
+    assert first.exitcode == 0
+    assert data.flaws(archive.cache) == []
+    assert [path.name for path in archive.cache.iterdir()] == ["cifar-10-batches-py"]
+    assert target.stat().st_ino == ours
+
+
+def test_a_disk_that_fills_up_during_the_download_leaves_nothing_and_says_so(archive):
+    with full_disk(100), pytest.raises(OSError, match=r"could not be fetched.*File too large"):
+        data.find()
+    assert list(archive.cache.iterdir()) == []
 
 
 def test_what_a_faster_process_put_there_stays(archive, monkeypatch, tmp_path):

@@ -1,10 +1,14 @@
 """A file is whole or absent, whatever happens while it is written."""
 
 import errno
+import multiprocessing
 import os
+import signal
 import stat
+from pathlib import Path
 
 import pytest
+from helpers import full_disk, read_only
 
 from cifarlab.files import replacing
 
@@ -101,6 +105,79 @@ def test_others_may_read_the_file_if_they_may_read_any_new_file(tmp_path):
     with replacing(replaced) as temporary:
         temporary.write_text("new")
     assert stat.filemode(replaced.stat().st_mode) == stat.filemode(ordinary.stat().st_mode)
+
+
+def leave_a_half(old):
+    """What a process leaves that is killed while it writes; its number."""
+
+    def work():
+        with replacing(old) as temporary:
+            temporary.write_text("half of the n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    return process.pid
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that starts as a copy")
+def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_file(old):
+    left = f".record.json-{leave_a_half(old)}"
+    assert siblings(old) == sorted([left, old.name])
+    assert old.read_text() == "old"
+    with replacing(old.with_name("weights")) as temporary:
+        temporary.write_text("of another file")
+    assert left in siblings(old)
+    with replacing(old) as temporary:
+        temporary.write_text("new")
+    assert siblings(old) == [old.name, "weights"]
+    assert old.read_text() == "new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such question to a process")
+@pytest.mark.parametrize("owner", ["1", str(os.getppid()), "of-mine", ""])
+def test_what_a_running_process_writes_or_nobody_named_stays(old, owner):
+    """Process 1 always runs."""
+    theirs = old.with_name(f".record.json-{owner}")
+    theirs.write_text("half of the n")
+    with replacing(old) as temporary:
+        temporary.write_text("new")
+    assert theirs.read_text() == "half of the n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such question to a process")
+@pytest.mark.parametrize("number", [2**22 + 1, 2**31, 2**100])
+def test_a_number_that_no_process_can_have_is_no_obstacle(old, number):
+    """Linux counts to 2 ** 22."""
+    old.with_name(f".record.json-{number}").write_text("half of the n")
+    with replacing(old) as temporary:
+        temporary.write_text("new")
+    assert siblings(old) == [old.name]
+
+
+def test_a_folder_that_is_read_only_is_an_os_error_that_names_the_file(old):
+    with read_only(old.parent) as lock:
+        lock()
+        with (
+            pytest.raises(OSError, match=r"record\.json can't be written: Permission denied"),
+            replacing(Path(old.name)) as temporary,
+        ):
+            temporary.write_text("new")
+        assert Path(old.name).read_text() == "old"
+    assert siblings(old) == [old.name]
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_file(old):
+    """The system's own words are "[Errno 27] File too large", of any file."""
+    with (
+        full_disk(2),
+        pytest.raises(OSError, match=r"record\.json can't be written: File too large"),
+        replacing(old) as temporary,
+    ):
+        temporary.write_text("new")
+    assert old.read_text() == "old"
+    assert siblings(old) == [old.name]
 
 
 def test_a_folder_that_cannot_be_made_is_an_os_error(old):
