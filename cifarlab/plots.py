@@ -281,6 +281,33 @@ def activation_maps(
     return plot
 
 
+def prediction(
+    image: np.ndarray, probabilities: Tensor, maps: Tensor, classes: Sequence[str], count: int = 5
+) -> Plot:
+    """A picture as the network sees it, the map of its guess, and the `count` likeliest classes.
+
+    `image` (H, W, 3) uint8, `probabilities` (classes,), `maps` (classes, h, w).
+    """
+    plot = Plot(8.4, 2.8)
+    left, middle, right = plot.subplots(1, 3)
+    likeliest = probabilities.argsort(descending=True)[:count].tolist()
+    left.imshow(image, interpolation="nearest")
+    middle.imshow(maps[likeliest[0]].numpy(), cmap="cividis")
+    left.set_title(f"{image.shape[1]} x {image.shape[0]} pixels", fontsize=FONT_SIZE)
+    middle.set_title(f"what speaks for {classes[likeliest[0]]}", fontsize=FONT_SIZE)
+    for axes in (left, middle):
+        _bare(axes)
+    shares = [100 * probabilities[label].item() for label in likeliest]
+    bars = right.barh([classes[label] for label in likeliest], shares, color=BLUE)
+    right.bar_label(bars, [f"{share:.0f} %" for share in shares], padding=4, fontsize=FONT_SIZE)
+    right.set_xlim(0, 125)  # room for the labels
+    right.invert_yaxis()  # the likeliest on top
+    right.tick_params(labelsize=FONT_SIZE, length=0)
+    right.set_xticks([])
+    right.spines[:].set_visible(False)
+    return plot
+
+
 # --- receptive fields
 
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn

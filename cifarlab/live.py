@@ -1,0 +1,109 @@
+"""Your own picture through a network: what it gets to see, and what it makes of it.
+
+Lesson: Live predictions.
+"""
+
+import io
+from dataclasses import dataclass
+
+import ipywidgets
+import numpy as np
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from cifarlab import data, diagnostics, plots
+from cifarlab.data import Split
+from cifarlab.recipes import Recipe
+
+SIZE = 32  # pixels, of every picture that the networks of the course learned from
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network makes of one picture."""
+
+    image: np.ndarray  # (32, 32, 3) uint8, as the network saw it
+    probabilities: Tensor  # (classes,), they add up to 1
+    maps: Tensor  # (classes, h, w): how much each place speaks for each class
+
+
+def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
+    """What is left of a picture at 32x32 pixels: (32, 32, 3) uint8.
+
+    `picture` is the content of an image file, or an array (H, W, 3) uint8. The largest square in
+    its middle is kept; transparent parts turn white; a photograph is turned as its camera noted.
+
+    Raises: ValueError if it is no picture.
+    Lesson: Live predictions.
+    """
+    try:
+        if isinstance(picture, np.ndarray):
+            opened = Image.fromarray(picture)
+        else:
+            opened = ImageOps.exif_transpose(Image.open(io.BytesIO(picture)))
+        layered = opened.convert("RGBA")
+    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"
+        raise ValueError(
+            f"{what} is no picture that can be read ({error}); give a PNG, JPEG or WebP file, or "
+            "an array (H, W, 3) uint8."
+        ) from error
+    white = Image.new("RGBA", layered.size, "white")
+    whole = Image.alpha_composite(white, layered).convert("RGB")
+    return np.asarray(ImageOps.fit(whole, (SIZE, SIZE), Image.Resampling.BICUBIC))
+
+
+def predict(network: nn.Module, recipe: Recipe, picture: bytes | np.ndarray) -> Prediction:
+    """`picture` as `as_seen` leaves it, through `network`, normalised as `recipe` says.
+
+    Leaves `network` in eval mode. Raises: ValueError if it is no picture.
+    """
+    image = as_seen(picture)
+    to_numbers = data.pipeline(mean=recipe.mean, std=recipe.std)
+    maps = diagnostics.class_activation_maps(network, to_numbers(image=image)["image"][None])[0]
+    # The maps' means are the scores, so one pass gives both.
+    return Prediction(image, maps.mean(dim=(1, 2)).softmax(dim=0), maps)
+
+
+def contents(uploads: dict | tuple) -> list[bytes]:
+    """The files in the value of an `ipywidgets.FileUpload`, whose shape differs by version."""
+    files = uploads.values() if isinstance(uploads, dict) else uploads  # 7: dict, 8: tuple
+    return [bytes(file["content"]) for file in files]
+
+
+class Panel(ipywidgets.VBox):
+    """Upload a picture, or choose a sample: the network's answer appears below."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, samples: Split) -> None:
+        self.network, self.recipe, self.samples = network, recipe, samples
+        self.upload = ipywidgets.FileUpload(accept="image/*", description="Your picture")
+        self.sample = ipywidgets.Dropdown(
+            options=[("choose", None)]
+            + [(f"{n}: {samples.classes[k]}", n) for n, k in enumerate(samples.labels)],
+            description="or a sample",
+        )
+        self.answer = ipywidgets.Output()
+        self.upload.observe(self.on_upload, "value")
+        self.sample.observe(self.on_sample, "value")
+        super().__init__([ipywidgets.HBox([self.upload, self.sample]), self.answer])
+
+    def on_upload(self, change: dict) -> None:
+        """Answer the file that was given last."""
+        if files := contents(change["new"]):
+            self.show(files[-1])
+
+    def on_sample(self, change: dict) -> None:
+        """Answer the sample that was chosen."""
+        if change["new"] is not None:
+            self.show(self.samples.images[change["new"]])
+
+    def show(self, picture: bytes | np.ndarray) -> None:
+        """Replace what stands below by the answer to `picture`, or by what is wrong with it."""
+        self.answer.clear_output(wait=True)
+        try:
+            found = predict(self.network, self.recipe, picture)
+        except ValueError as error:
+            self.answer.append_stdout(f"{error}\n")
+            return
+        plot = plots.prediction(found.image, found.probabilities, found.maps, self.samples.classes)
+        self.answer.append_display_data(plot)

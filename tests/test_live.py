@@ -1,0 +1,135 @@
+"""Protects people's own pictures: turned, cropped and shrunk right, or refused with a reason."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cifarlab import data, live, model, recipes
+
+
+def file(picture, kind="PNG", **options):
+    """The content of an image file."""
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def striped(width, height):
+    """Red on the left, green in the middle square, blue on the right."""
+    picture = Image.new("RGB", (width, height), "lime")
+    side = (width - height) // 2
+    picture.paste("red", (0, 0, side, height))
+    picture.paste("blue", (width - side, 0, width, height))
+    return picture
+
+
+def test_the_square_in_the_middle_is_kept():
+    seen = live.as_seen(file(striped(300, 100)))
+    assert seen.shape == (32, 32, 3)
+    assert seen.dtype == np.uint8
+    assert (seen[:, 1:-1] == [0, 255, 0]).all()
+    assert (seen.argmax(axis=2) == 1).all()  # at the edges, shrinking mixes in a little
+
+
+def test_a_picture_of_cifar_10_stays_as_it_is():
+    image = data.synthetic(1).images[0]
+    assert np.array_equal(live.as_seen(image), image)
+
+
+def test_each_pixel_is_a_mean_of_what_it_covers_not_one_of_it():
+    """Black and white columns of one pixel: whoever picks single pixels gets black or white."""
+    fine = np.zeros((320, 320, 3), np.uint8)
+    fine[:, ::2] = 255
+    assert np.abs(live.as_seen(fine)[:, 2:-2].astype(int) - 127).max() <= 3
+
+
+def test_transparent_parts_turn_white():
+    assert (live.as_seen(file(Image.new("RGBA", (50, 50), (0, 0, 0, 0)))) == 255).all()
+
+
+def test_a_photograph_is_turned_as_its_camera_noted():
+    picture = Image.new("RGB", (64, 64), "white")
+    picture.paste("black", (0, 0, 64, 32))  # black above
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3  # orientation: rotated by 180 degrees
+    seen = live.as_seen(file(picture, "JPEG", exif=upside_down))
+    assert seen[4].mean() > 200
+    assert seen[-4].mean() < 50
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "LA"])
+def test_other_kinds_of_pictures_are_taken(mode):
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    assert live.as_seen(file(Image.new(mode, (40, 50)), kind)).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("nothing", "named"),
+    [
+        (b"", "the file"),
+        (b"%PDF-1.7 not a picture", "the file"),
+        (file(striped(300, 100))[:60], "the file"),
+        (np.zeros((4, 4, 4, 4), np.uint8), r"\(4, 4, 4, 4\)"),
+        (np.zeros((4, 4, 3), complex), r"\(4, 4, 3\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused(nothing, named):
+    with pytest.raises(ValueError, match=rf"{named} is no picture .* PNG, JPEG or WebP"):
+        live.as_seen(nothing)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return model.create("skipnet").eval()
+
+
+def test_a_prediction_is_what_the_network_says_of_the_normalised_picture(network):
+    recipe, image = recipes.get("baseline"), data.synthetic(1).images[0]
+    found = live.predict(network, recipe, image)
+    pixels = (torch.tensor(image) / 255 - torch.tensor(recipe.mean)) / torch.tensor(recipe.std)
+    with torch.no_grad():
+        expected = network(pixels.permute(2, 0, 1)[None])[0].exp()
+    torch.testing.assert_close(found.probabilities, expected, rtol=1e-3, atol=1e-5)
+    assert found.maps.shape == (10, 32, 32)
+
+
+# ----------------------------------------------------------------------------------- the panel
+
+
+@pytest.fixture
+def panel(network):
+    return live.Panel(network, recipes.get("baseline"), data.synthetic(3))
+
+
+def shown(panel):
+    """Kinds of what stands below the panel, and its words."""
+    return ["plot" if "data" in output else output["text"] for output in panel.answer.outputs]
+
+
+def test_choosing_a_sample_shows_an_answer(panel):
+    assert shown(panel) == []
+    panel.sample.value = 1
+    assert shown(panel) == ["plot"]
+
+
+@pytest.mark.parametrize("version", [7, 8])
+def test_an_upload_is_answered_in_either_version_of_ipywidgets(panel, version):
+    content = file(striped(90, 60))
+    value = {"a.png": {"content": content}} if version == 7 else ({"content": memoryview(content)},)
+    panel.on_upload({"new": value})
+    assert shown(panel) == ["plot"]
+
+
+def test_an_upload_that_is_no_picture_is_answered_in_words(panel):
+    panel.on_upload({"new": {"a.pdf": {"content": b"%PDF"}}})
+    (words,) = shown(panel)
+    assert "is no picture" in words
+
+
+def test_an_upload_that_was_taken_back_changes_nothing(panel):
+    panel.on_upload({"new": ()})
+    assert shown(panel) == []
