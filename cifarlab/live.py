@@ -99,7 +99,7 @@ class Panel(ipywidgets.VBox):
 
     def show(self, picture: bytes | np.ndarray) -> None:
         """Replace what stands below by the answer to `picture`, or by what is wrong with it."""
-        self.answer.clear_output(wait=True)
+        self.answer.outputs = ()
         try:
             found = predict(self.network, self.recipe, picture)
         except ValueError as error:

@@ -259,6 +259,23 @@ def reliability(found: Calibration) -> Plot:
     return plot
 
 
+def confidences(found: Mapping[str, Tensor]) -> Plot:
+    """How sure a network is of its guesses: a histogram for each kind of picture, in per cent.
+
+    The values are probabilities (N,) of guesses.
+    """
+    plot = Plot(8.4, 0.4 + 1.3 * len(found))
+    grid = plot.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, shares), colour in zip(
+        grid, found.items(), itertools.cycle((BLUE, ORANGE, GREEN)), strict=False
+    ):
+        axes.hist(100 * shares.numpy(), bins=20, range=(0, 100), color=colour)
+        axes.set_title(name, fontsize=FONT_SIZE, loc="left")
+        _lined(axes, "", "images")
+    grid[-1].set_xlabel("confidence of the guess (%)", fontsize=FONT_SIZE)
+    return plot
+
+
 def activation_maps(
     images: np.ndarray, maps: np.ndarray, captions: Sequence[Sequence[str]], source: str
 ) -> Plot:

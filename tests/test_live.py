@@ -130,6 +130,13 @@ def test_an_upload_that_is_no_picture_is_answered_in_words(panel):
     assert "is no picture" in words
 
 
+def test_a_new_answer_takes_the_place_of_the_last(panel):
+    panel.sample.value = 1
+    panel.on_upload({"new": {"a.pdf": {"content": b"%PDF"}}})
+    panel.sample.value = 2
+    assert shown(panel) == ["plot"]
+
+
 def test_an_upload_that_was_taken_back_changes_nothing(panel):
     panel.on_upload({"new": ()})
     assert shown(panel) == []

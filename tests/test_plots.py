@@ -120,6 +120,25 @@ def test_reliability_draws_accuracy_over_confidence_and_the_counts():
     assert [bar.get_height() for bar in plot.axes[1].patches] == [4, 6]
 
 
+def test_confidences_are_counted_for_each_kind_of_picture():
+    plot = plots.confidences({"a": torch.tensor([0.11, 0.12, 0.93]), "b": torch.tensor([0.52])})
+    heights = [[bar.get_height() for bar in axes.patches] for axes in plot.axes]
+    assert [(sum(row), row[2], row[18], row[10]) for row in heights] == [(3, 2, 1, 0), (1, 0, 0, 1)]
+    assert "a" in texts(plot)
+
+
+def test_a_prediction_shows_the_likeliest_class_on_top_and_its_map():
+    image, maps = (
+        np.zeros((32, 32, 3), np.uint8),
+        torch.stack([torch.zeros(4, 4), torch.ones(4, 4)]),
+    )
+    plot = plots.prediction(image, torch.tensor([0.2, 0.8]), maps, ["cat", "dog"])
+    assert np.array_equal(shown(plot)[1], maps[1].numpy())
+    assert [label.get_text() for label in plot.axes[2].get_yticklabels()] == ["dog", "cat"]
+    assert [bar.get_width() for bar in plot.axes[2].patches] == pytest.approx([80, 20])
+    assert "80 %" in texts(plot)
+
+
 def test_activation_maps_stand_beside_their_image_on_one_scale(split):
     maps = np.arange(2 * 2 * 4 * 4, dtype=float).reshape(2, 2, 4, 4)
     plot = plots.activation_maps(split.images[:2], maps, [list("abc"), list("def")], split.source)

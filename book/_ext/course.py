@@ -84,18 +84,9 @@ class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
     FLOW = (
-        *("data", "model", "recipes", "engine", "records"),
-        *(
-            "taps",
-            "receptive_field",
-            "brute_force",
-            "diagnostics",
-            "challenge",
-            "plots",
-            "figures",
-            "cli",
-        ),
-    )
+        "data model recipes engine records taps receptive_field brute_force diagnostics challenge "
+        "plots live figures cli"
+    ).split()
 
     def lines(self, root: Path) -> list[str]:
         """A heading for each, and what sphinx-autoapi reads from its source."""
