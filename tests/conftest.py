@@ -1,8 +1,11 @@
 """What the tests of the package share; what they share with the lessons is one folder up."""
 
+import shutil
+
 import pytest
 import torch
 from helpers import Tiny
+from playwright.sync_api import sync_playwright
 
 from cifarlab import data, model, recipes
 
@@ -42,3 +45,15 @@ def tiny(monkeypatch):
 def shapes():
     """200 images to learn from and 50 to be scored on, none of them of CIFAR-10."""
     return data.synthetic(200, seed=0), data.synthetic(50, seed=1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, the system's own; without one, what needs it is skipped."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium or google-chrome on the PATH; Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path)
+        yield chromium
+        chromium.close()

@@ -1,12 +1,25 @@
-"""Protects the figures: what Python hands to the page, and what it says of a quiz gone wrong."""
+"""Protects the figures: what Python hands to the page, and their arithmetic against the package's.
+
+The arithmetic is JavaScript, so a browser computes it; without one these tests are skipped.
+"""
 
 import html
 import json
+import random
 import re
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models
 
-from cifarlab import figures
+from cifarlab import figures, model, taps
+from cifarlab.receptive_field import Field, analyze
+
+# "same" with an even kernel copies its input, says PyTorch.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 
 QUESTION = "? Who?\n+ I | Yes: I.\n- You | No: I.\n"
 
@@ -30,6 +43,324 @@ def test_parameters_survive_quotes_tags_and_other_alphabets():
 @pytest.mark.parametrize("path", sorted(figures.FOLDER.glob("*.js")), ids=lambda path: path.stem)
 def test_no_script_ends_early_in_a_page(path):
     assert "</script" not in path.read_text(encoding="utf-8")
+
+
+def test_a_figure_starts_with_what_it_is_given():
+    assert parameters(figures.show("convolution-stepper", kernel=5)) == {"kernel": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("quiz", {}, "no figure 'quiz'; there are: convolution-stepper, dense-dilated-separable"),
+        ("stepper", {}, "no figure 'stepper'; there are: convolution-stepper,"),
+        ("convolution-stepper", {"karnel": 3}, "no parameter 'karnel'; it has: size, kernel,"),
+        ("convolution-stepper", {"kernel": 6}, "kernel of convolution-stepper is 6; .* 1 to 5"),
+        ("convolution-stepper", {"kernel": 2.5}, "is 2.5; it takes whole numbers"),
+        ("receptive-field-explorer", {"preset": "vgg"}, "is 'vgg'; it is one of: skipnet, vgg16"),
+        ("receptive-field-explorer", {"picture": np.zeros((4, 4, 3))}, r"\(4, 4, 3\) of float64"),
+        (
+            "receptive-field-explorer",
+            {"picture": np.zeros((4, 5, 3), np.uint8)},
+            r"\(4, 5, 3\) of uint8; pass a square one",
+        ),
+        (
+            "receptive-field-explorer",
+            {"layers": nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1))},
+            "'1' is none. Pass the layers before it",
+        ),
+        ("receptive-field-explorer", {"layers": nn.Conv2d(3, 8, (3, 5))}, "'Conv2d' is none"),
+        ("receptive-field-explorer", {"layers": model.SkipBlock(3, 3)}, "'add' is none"),
+    ],
+)
+def test_what_a_figure_cannot_show_is_refused_with_what_it_can(name, given, message):
+    with pytest.raises(ValueError, match=message):
+        figures.show(name, **given)
+
+
+def test_a_picture_is_handed_on_in_sixteen_steps_per_colour():
+    picture = np.array([[[0, 15, 16], [255, 128, 127]], [[1, 2, 3], [240, 239, 17]]], np.uint8)
+    shown = figures.show("receptive-field-explorer", picture=picture)
+    assert parameters(shown) == {"picture": ["001f87", "000fe1"]}
+
+
+# -------------------------------------------------------------------------------- arithmetic
+
+
+@pytest.fixture(scope="module")
+def compute(browser):
+    """compute(figure, expression, cases): the expression's value for each `x` of the cases."""
+    pages = {}
+
+    def run(name: str, expression: str, cases: list) -> list:
+        if name not in pages:
+            pages[name] = browser.new_page()
+            for script in (figures.SHARED, name):
+                source = (figures.FOLDER / f"{script}.js").read_text(encoding="utf-8")
+                pages[name].add_script_tag(content=source)
+        return pages[name].evaluate(f"(cases) => cases.map((x) => {expression})", cases)
+
+    return run
+
+
+def draw(limits: dict[str, tuple[int, int]], count: int = 300) -> list[dict[str, int]]:
+    """Cases drawn evenly within the limits, both included; the same each time."""
+    chance = random.Random(0)
+    return [{name: chance.randint(*both) for name, both in limits.items()} for _ in range(count)]
+
+
+WINDOW = {"kernel": (1, 5), "stride": (1, 4), "padding": (0, 4), "dilation": (1, 4)}
+CHANNELS = {"in_channels": (1, 8), "out_channels": (1, 8), "groups": (1, 8)}
+
+
+def layer(case: dict[str, int], **channels: int) -> nn.Conv2d:
+    """A convolution of this geometry, without bias and without numbers."""
+    channels = channels or {name: case[name] for name in CHANNELS}
+    window = {name: case[name] for name in ("stride", "padding", "dilation")}
+    return nn.Conv2d(**channels, kernel_size=case["kernel"], **window, bias=False, device="meta")
+
+
+ONE = {"in_channels": 1, "out_channels": 1}
+
+
+def test_a_layer_is_refused_exactly_if_pytorch_refuses_it_and_the_advice_helps(compute):
+    cases = draw({"size": (1, 10), **WINDOW})
+    faults = compute("convolution-stepper", "fault(x.size, x)", cases)
+    sizes = compute("convolution-stepper", "outputSize(x.size, x)", cases)
+    assert 30 < sum(fault is not None for fault in faults) < 270
+    for case, fault, size in zip(cases, faults, sizes, strict=True):
+        image = torch.empty(1, 1, case["size"], case["size"], device="meta")
+        if fault is None:
+            assert layer(case, **ONE)(image).shape[2:] == (size, size), case
+            continue
+        with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+            layer(case, **ONE)(image)
+        more = int(re.search(r"Pad by (\d+) or more", fault)[1])
+        layer(case | {"padding": more}, **ONE)(image)
+        with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+            layer(case | {"padding": more - 1}, **ONE)(image)
+
+
+def test_outputs_read_the_inputs_that_the_package_says_and_inputs_know_their_readers(compute):
+    cases = draw({"size": (3, 10), **WINDOW, "output": (0, 9)})
+    looks = compute("convolution-stepper", "taps(x.output, x)", cases)
+    readers = compute(
+        "convolution-stepper",
+        "Array.from({ length: x.size }, (_, input) => readers(input, x.size, x))",
+        cases,
+    )
+    sizes = compute("convolution-stepper", "outputSize(x.size, x)", cases)
+    for case, seen, by_input, size in zip(cases, looks, readers, sizes, strict=True):
+        step = taps.window(**{name: case[name] for name in WINDOW})
+        assert seen == step.look(np.array([case["output"]]), case["size"], real=False)[0].tolist()
+        outputs = step.look(np.arange(max(size, 0)), case["size"], real=True)
+        for pixel, found in enumerate(by_input):
+            assert found == np.flatnonzero((outputs == pixel).any(axis=1)).tolist(), case
+
+
+def test_groups_decide_weights_and_channels_as_in_pytorch(compute):
+    cases = draw({**WINDOW, **CHANNELS})
+    faults = compute("convolution-stepper", "faultOfGroups(x)", cases)
+    sound = [case for case, fault in zip(cases, faults, strict=True) if fault is None]
+    assert len(sound) > 50
+    for case, fault in zip(cases, faults, strict=True):
+        if fault is not None:
+            with pytest.raises(ValueError, match="must be divisible by groups"):
+                layer(case)
+    weights = compute("convolution-stepper", "countParameters(x)", sound)
+    read = compute(
+        "convolution-stepper",
+        "Array.from({ length: x.out_channels }, (_, channel) => channelsRead(channel, x))",
+        sound,
+    )
+    for case, count, channels in zip(sound, weights, read, strict=True):
+        conv = layer(case)
+        assert count == conv.weight.numel()
+        conv = conv.to_empty(device="cpu")
+        nn.init.ones_(conv.weight)
+        for channel in range(case["in_channels"]):
+            spoiled = torch.zeros(1, case["in_channels"], 17, 17)
+            spoiled[:, channel] = torch.nan
+            reading = conv(spoiled).isnan().any(dim=(0, 2, 3))
+            assert [channel in found for found in channels] == reading.tolist(), case
+
+
+def test_three_blocks_cost_what_such_modules_cost(compute):
+    limits = {"kernel": (1, 7), "dilation": (1, 4), "size": (1, 64)}
+    cases = draw({**limits, "in_channels": (1, 256), "out_channels": (1, 256)})
+    for case, costs in zip(
+        cases, compute("dense-dilated-separable", "costs(x)", cases), strict=True
+    ):
+        kernel, inside, outside = case["kernel"], case["in_channels"], case["out_channels"]
+
+        def conv(*channels: int, **more: int) -> nn.Conv2d:
+            return nn.Conv2d(*channels, padding="same", bias=False, device="meta", **more)
+
+        blocks = {
+            "dense": conv(inside, outside, kernel),
+            "dilated": conv(inside, outside, kernel, dilation=case["dilation"]),
+            "separable": nn.Sequential(
+                conv(inside, inside, kernel, groups=inside), conv(inside, outside, 1)
+            ),
+        }
+        image = torch.empty(1, inside, case["size"], case["size"], device="meta")
+        for name, block in blocks.items():
+            with FlopCounterMode(display=False) as counter:
+                block(image)
+            assert costs[name] == {
+                "parameters": model.count_parameters(block),
+                "multiplyAdds": counter.get_total_flops() // 2,
+                "field": analyze(block, (32, 32)).output.size[0],
+            }
+
+
+class Sum(nn.Module):
+    """The map before it and the one that came into the last `around` layers, added."""
+
+    def __init__(self, around: int) -> None:
+        super().__init__()
+        self.around = around
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return maps[-1] + maps[-1 - self.around]
+
+
+class Stack(nn.ModuleList):
+    """The explorer's layers as a network."""
+
+    def __init__(self, layers: list[dict]) -> None:
+        super().__init__(self.make(**each) for each in layers)
+
+    def make(self, kind: str, **numbers: int) -> nn.Module:
+        if kind == "skip":
+            return Sum(**numbers)
+        if kind == "convolution":
+            return layer(numbers, **ONE)
+        return nn.MaxPool2d(numbers.pop("kernel"), **numbers)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = [image]
+        for each in self:
+            maps.append(each(maps if isinstance(each, Sum) else maps[-1]))
+        return maps[-1]
+
+
+def stacks(skips: bool, count: int = 300) -> list[list[dict]]:
+    """Stacks of one to six layers, most of which can be made; the same each time."""
+    chance = random.Random(1)
+    kinds = ["convolution"] * 3 + ["pooling"] + ["skip"] * 2 * skips
+    made = []
+    for _ in range(count):
+        made.append([])
+        for _ in range(chance.randint(1, 6)):
+            each = {"kind": chance.choice(kinds)}
+            if each["kind"] == "skip":
+                each["around"] = chance.randint(1, 2)
+            else:
+                kernel, dilation = chance.choice([1, 2, 3, 3, 3, 3, 5]), chance.choice([1, 1, 2, 3])
+                padding = dilation * (kernel - 1) // 2 + chance.choice([0] * 6 + [1])
+                if each["kind"] == "pooling":
+                    padding = min(padding, kernel // 2)  # it takes no more
+                each |= {"kernel": kernel, "stride": chance.choice([1] * 5 + [2])}
+                each |= {"padding": padding, "dilation": dilation}
+            made[-1].append(each)
+    return made
+
+
+def same(found: dict[str, int], field: Field) -> bool:
+    """Does the explorer say of a map what the package says?"""
+    expected = (field.units, field.size, field.stride, field.start)
+    return [(found[name],) * 2 for name in ("units", "size", "jump", "start")] == [*expected]
+
+
+def test_the_explorer_follows_layers_and_skips_as_the_package_does(compute):
+    cases = [
+        {"layers": layers, "pixels": 16 + number % 9, "unit": [number % 5, number % 3]}
+        for number, layers in enumerate(stacks(skips=True, count=500))
+    ]
+    follow = compute("receptive-field-explorer", "follow(x.layers, x.pixels)", cases)
+    sound = [
+        (case, maps)
+        for case, maps in zip(cases, follow, strict=True)
+        if not isinstance(maps[-1], str) and maps[-1]["units"] > 4
+    ]
+    assert len(sound) > 100
+    assert sum(each["kind"] == "skip" for case, _ in sound for each in case["layers"]) > 40
+    only = [case for case, _ in sound]
+    counts = compute("receptive-field-explorer", "pathCounts(x.layers, x.pixels, x.unit)", only)
+    summaries = compute("receptive-field-explorer", "summary(x)", counts)
+    for (case, maps), paths, summary in zip(sound, counts, summaries, strict=True):
+        analysis = analyze(Stack(case["layers"]), (case["pixels"],) * 2)
+        for number, found in enumerate(maps[1:]):
+            assert same(found, analysis[str(number)]), case
+        expected = analysis.output.path_counts(*case["unit"])
+        assert np.array_equal(paths, expected), case
+        seen = expected[expected > 0] if expected.any() else np.zeros(1)
+        assert summary["pixels"] == np.count_nonzero(expected)
+        assert [summary["fewest"], summary["most"]] == [seen.min(), seen.max()]
+        coverage = summary["pixels"] / max(summary["box"], 1)
+        assert coverage == pytest.approx(analysis.output.coverage(*case["unit"]))
+
+
+def test_a_unit_that_sees_only_padding_has_no_pixels_to_count(compute):
+    layers = [{"kind": "convolution", "kernel": 1, "stride": 1, "dilation": 1, "padding": 2}]
+    case = {"layers": layers, "pixels": 8, "unit": [0, 0]}
+    summary = "summary(pathCounts(x.layers, x.pixels, x.unit))"
+    found = compute("receptive-field-explorer", summary, [case])
+    assert found == [{"pixels": 0, "box": 0, "fewest": 0, "most": 0}]
+
+
+def test_a_skip_that_cannot_be_added_is_refused(compute):
+    halve = {"kind": "pooling", "kernel": 2, "stride": 2, "dilation": 1, "padding": 0}
+    cases = [[halve, {"kind": "skip", "around": around}] for around in (1, 2)]
+    found = compute("receptive-field-explorer", "follow(x, 8).at(-1)", cases)
+    assert "8 and 4 units per axis, 1 and 2 pixels apart" in found[0]
+    assert "around 2 needs as many layers before it" in found[1]
+
+
+def test_the_presets_are_the_networks_that_they_are_named_after(compute):
+    with torch.device("meta"):
+        networks = {"skipnet": model.create("skipnet"), "vgg16": models.vgg16().features}
+    fields = {
+        # Wide enough for a field in the middle: at the border skipnet pads by repetition.
+        "skipnet": analyze(networks["skipnet"], (40, 40))["conv4"],
+        "vgg16": analyze(networks["vgg16"], (40, 40)).output,
+    }
+    layers = "PRESETS[x].layers"
+    last = compute("receptive-field-explorer", f"follow({layers}, 40).at(-1)", list(fields))
+    for name, found in zip(fields, last, strict=True):
+        assert same(found, fields[name])
+        unit = [min(20, found["units"] - 1)] * 2
+        counts = f"pathCounts({layers}, 40, {unit})"
+        paths = compute("receptive-field-explorer", counts, [name])
+        assert np.array_equal(paths[0], fields[name].path_counts(*unit))
+    names = compute(
+        "receptive-field-explorer",
+        "[Object.keys(PRESETS), x.preset.among]",
+        [figures.parameters(figures.FOLDER / "receptive-field-explorer.js")],
+    )
+    assert names[0][0] == names[0][1]
+
+
+def test_a_chain_comes_back_from_the_network_as_it_was(compute):
+    cases = stacks(skips=False, count=60)
+    follow = compute("receptive-field-explorer", "typeof follow(x, 64).at(-1)", cases)
+    for layers, kind in zip(cases, follow, strict=True):
+        if kind == "object":
+            network = nn.Sequential(*Stack(layers), nn.ReLU())
+            assert figures.chain(network) == layers
+
+
+def test_a_click_chooses_the_unit_whose_field_has_its_centre_nearest(compute):
+    cases = draw(
+        {"pixel": (0, 31), "units": (1, 9), "size": (1, 40), "jump": (1, 4), "start": (-9, 9)}
+    )
+    for case, unit in zip(
+        cases, compute("receptive-field-explorer", "nearestUnit(x.pixel, x)", cases), strict=True
+    ):
+        middle = case["start"] + (case["size"] - 1) / 2 - case["pixel"]
+        distances = [abs(middle + case["jump"] * each) for each in range(case["units"])]
+        assert distances[unit] == min(distances), case
 
 
 # ----------------------------------------------------------------------------------- quizzes

@@ -6,6 +6,7 @@ HTML it carries its script along: it needs no kernel, no file beside it and no n
 
 import html
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,90 @@ class Figure:
             # In a function: a page may hold many figures, and their scripts share no names.
             f"<script>\n(() => {{\n{scripts}}})();\n</script>\n"
         )
+
+
+def show(name: str, **given: Any) -> Figure:
+    """The figure of `<name>.js`, started with the values `given` instead of its own.
+
+    The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
+    `source`, and as `layers` a network, if that is a chain of convolutions and poolings.
+
+    >>> show("convolution-stepper", kernel=5, padding=2)
+    Figure(name='convolution-stepper')
+
+    Raises: ValueError if there is no such figure, it has no such parameter, or a value is not one
+    that it takes.
+    """
+    figures = {path.stem: parameters(path) for path in sorted(FOLDER.glob("*.js"))}
+    known = [each for each, names in figures.items() if names]
+    if name not in known:
+        raise ValueError(f"there is no figure {name!r}; there are: {', '.join(known)}.")
+    for parameter, value in given.items():
+        if parameter not in figures[name]:
+            names = ", ".join(figures[name])
+            raise ValueError(f"{name} has no parameter {parameter!r}; it has: {names}.")
+        limits = figures[name][parameter]
+        if "least" in limits and value not in range(limits["least"], limits["most"] + 1):
+            raise ValueError(
+                f"{parameter} of {name} is {value!r}; it takes whole numbers from "
+                f"{limits['least']} to {limits['most']}."
+            )
+        if "among" in limits and value not in limits["among"]:
+            names = ", ".join(limits["among"])
+            raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
+    convert = {"picture": colours, "layers": chain}
+    return Figure(name, {key: convert.get(key, lambda v: v)(each) for key, each in given.items()})
+
+
+def parameters(script: Path) -> dict[str, dict]:
+    """The object PARAMETERS of a script, which is JSON; empty if it has none."""
+    found = re.search(r"^const PARAMETERS = ({.*?^});", script.read_text("utf-8"), re.M | re.S)
+    return json.loads(found[1]) if found else {}
+
+
+def colours(picture: Any) -> list[str]:
+    """Each row of `picture` (H, H, 3) uint8 as text, a pixel as three hexadecimal digits.
+
+    So a stored output shows a picture of the data set in 16 steps per colour, but does not hold it.
+
+    Raises: ValueError if it is no such array.
+    """
+    height = len(picture)
+    if picture.shape != (height, height, 3) or picture.dtype != "uint8":
+        raise ValueError(
+            f"picture is {picture.shape} of {picture.dtype}; pass a square one (H, H, 3) of uint8."
+        )
+    return ["".join(f"{value >> 4:x}" for value in row.ravel()) for row in picture]
+
+
+def chain(network: Any) -> list[dict]:
+    """The layers of a module, as the explorer edits them.
+
+    Raises: ValueError if it is no chain of square convolutions and poolings.
+    """
+    from cifarlab.receptive_field import analyze  # here: the book is built without PyTorch
+
+    parts = dict(network.named_modules())
+    layers, jump, start = [], 1, 0
+    for row in analyze(network, (64, 64)).table():
+        if any(pair is None or pair[0] is None or pair[0] != pair[1] for pair in row[1:]):
+            raise ValueError(
+                f"the explorer edits chains of square convolutions and poolings, and {row.layer!r} "
+                "is none. Pass the layers before it; receptive_field.analyze takes any network."
+            )
+        layers.append(
+            {
+                "kind": "pooling"
+                if "Pool" in type(parts.get(row.layer)).__name__
+                else "convolution",
+                "kernel": row.kernel[0],
+                "stride": row.stride[0],
+                "dilation": row.dilation[0],
+                "padding": (start - row.start[0]) // jump,
+            }
+        )
+        jump, start = row.jump[0], row.start[0]
+    return layers
 
 
 # ----------------------------------------------------------------------------------- quizzes
