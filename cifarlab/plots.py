@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from cifarlab.data import Split
@@ -82,6 +83,37 @@ def gallery(
             axes.imshow(images[number], interpolation="bicubic" if smooth else "nearest")
             if captions:
                 axes.set_title(captions[number], fontsize=FONT_SIZE - 1)
+    if title:
+        plot.suptitle(title, fontsize=FONT_SIZE + 1)
+    return plot
+
+
+def maps(
+    values: Mapping[str, np.ndarray | Tensor],
+    *,
+    unit: str,
+    columns: int = 4,
+    title: str = "",
+) -> Plot:
+    """Maps of numbers (H, W) in shades of grey, a panel and a scale in `unit` for each label.
+
+    Black is 0; in a map with negative numbers, 0 is the middle grey.
+    """
+    rows, cell = -(-len(values) // columns), 8.4 / columns
+    plot = Plot(8.4, rows * (cell + 0.75) + (0.35 if title else 0))
+    panels = plot.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels:
+        _bare(axes)
+    for axes, (label, numbers) in zip(panels, values.items(), strict=False):
+        numbers = np.asarray(numbers)
+        highest = abs(numbers).max()
+        lowest = -highest if numbers.min() < 0 else 0
+        drawn = axes.imshow(numbers, "gray", vmin=lowest, vmax=highest, interpolation="nearest")
+        axes.set_title(label, fontsize=FONT_SIZE)
+        scale = plot.colorbar(drawn, ax=axes, location="bottom", shrink=0.9, pad=0.03)
+        scale.set_label(unit, fontsize=FONT_SIZE - 1)
+        scale.locator = MaxNLocator(3)
+        scale.ax.tick_params(labelsize=FONT_SIZE - 1)
     if title:
         plot.suptitle(title, fontsize=FONT_SIZE + 1)
     return plot

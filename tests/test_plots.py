@@ -153,3 +153,13 @@ def test_activation_maps_stand_beside_their_image_on_one_scale(split):
 @pytest.mark.parametrize("count", [1, 7])
 def test_a_gallery_of_any_count_can_be_drawn(split, count):
     assert plots.gallery(split.images[:count], columns=3)._repr_png_()[0][:4] == b"\x89PNG"
+
+
+def test_maps_without_negative_numbers_begin_at_black_and_others_have_zero_in_the_middle():
+    maps = {"counts": np.array([[2.0, 6.0]]), "edges": np.array([[-3.0, 1.0]])}
+    plot = plots.maps(maps, unit="sum", columns=3)
+    counts, edges = (axes.images[0] for axes in plot.axes if axes.get_title())
+    assert counts.get_clim() == (0, 6)
+    assert edges.get_clim() == (-3, 3)
+    assert np.array_equal(edges.get_array(), maps["edges"])
+    assert texts(plot).count("sum") == 2  # a scale for each
