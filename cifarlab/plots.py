@@ -100,7 +100,7 @@ def maps(
     Black is 0; in a map with negative numbers, 0 is the middle grey.
     """
     rows, cell = -(-len(values) // columns), 8.4 / columns
-    plot = Plot(8.4, rows * (cell + 0.75) + (0.35 if title else 0))
+    plot = Plot(8.4, rows * (cell + 1) + (0.35 if title else 0))
     panels = plot.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         _bare(axes)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchinfo
 from helpers import Tiny
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -290,3 +291,44 @@ def test_padding_with_copies_keeps_a_plain_image_plain():
         with torch.no_grad():
             outputs = conv(images)
         assert (outputs == outputs[0, 0, 4, 4]).all().item() is plain
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.integers(1, 4),
+    steps=st.integers(0, 2),
+    channels=st.sampled_from([(2, 3, 1), (4, 4, 4), (4, 6, 2)]),  # in, out, groups
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_polyphase_form_gives_a_dilated_convolution_and_its_gradients(
+    sizes, kernel, dilation, steps, channels, seed
+):
+    """Sizes that the dilation does not divide, and kernels that are not square, included."""
+    padding = steps * dilation
+    assume(all(s + 2 * padding > dilation * (k - 1) for s, k in zip(sizes, kernel, strict=True)))
+    taken, given_out, groups = channels
+    torch.manual_seed(seed)
+    images = torch.randn(2, taken, *sizes, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(given_out, taken // groups, *kernel, dtype=torch.float64).requires_grad_()
+    numbers = {"dilation": dilation, "padding": padding, "groups": groups}
+    expected = F.conv2d(images, weight, **numbers)
+    found = model.polyphase_conv2d(images, weight, **numbers)
+    torch.testing.assert_close(found, expected)
+    pull = torch.randn_like(expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, (images, weight), pull),
+        torch.autograd.grad(expected, (images, weight), pull),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_polyphase_form_says_what_to_do_about_a_padding_that_its_phases_cannot_have():
+    images, weight = torch.randn(1, 1, 9, 9), torch.randn(1, 1, 3, 3)
+    with pytest.raises(ValueError, match=r"padding 3 .* dilation 2.*pad"):
+        model.polyphase_conv2d(images, weight, dilation=2, padding=3)
+    remedied = model.polyphase_conv2d(F.pad(images, (3, 3, 3, 3)), weight, dilation=2)
+    expected = F.conv2d(images, weight, dilation=2, padding=3)
+    torch.testing.assert_close(remedied, expected)

@@ -402,3 +402,21 @@ def test_without_git_the_commit_is_unknown(git, monkeypatch):
     install(git, monkeypatch, ".")
     monkeypatch.setenv("PATH", "")
     assert records.commit() == "unknown"
+
+
+# -------------------------------------------------------------------------------- benchmarks
+
+
+def test_the_shipped_benchmark_names_its_machine_and_has_an_undilated_row_for_every_layer():
+    """The lesson divides by that row."""
+    found = records.benchmark("dilation")
+    assert found["processor"] and found["load"] >= 0
+    rows = found["rows"]
+    plain = [row["layer"] for row in rows if (row["form"], row["dilation"]) == ("plain", 1)]
+    assert sorted(plain) == sorted({row["layer"] for row in rows})
+    assert all(row["forward_ms"] > 0 and row["step_ms"] > 0 for row in rows)
+
+
+def test_an_unknown_benchmark_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match=r"'speed'.*dilation"):
+        records.benchmark("speed")

@@ -26,6 +26,7 @@ from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
 
 SHIPPED = Path(__file__).parent
+BENCHMARKS = SHIPPED / "benchmarks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,18 @@ def original() -> list[tuple[float, float]]:
             (float(row["train_accuracy"]), float(row["test_accuracy"]))
             for row in csv.DictReader(file)
         ]
+
+
+def benchmark(name: str) -> dict:
+    """What `benchmarks/<name>.py` last measured, the machine, and its load when it began.
+
+    Raises: ValueError if nothing of that name ships with the package.
+    """
+    path = BENCHMARKS / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in BENCHMARKS.glob("*.json")))
+        raise ValueError(f"no benchmark {name!r}; there are: {known}.")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def extend(record: Record, epoch: Epoch) -> Record:
