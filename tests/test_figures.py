@@ -3,6 +3,7 @@
 The arithmetic is JavaScript, so a browser computes it; without one these tests are skipped.
 """
 
+import doctest
 import html
 import json
 import random
@@ -43,6 +44,10 @@ def test_parameters_survive_quotes_tags_and_other_alphabets():
 @pytest.mark.parametrize("path", sorted(figures.FOLDER.glob("*.js")), ids=lambda path: path.stem)
 def test_no_script_ends_early_in_a_page(path):
     assert "</script" not in path.read_text(encoding="utf-8")
+
+
+def test_the_examples_in_docstrings_are_true():
+    assert doctest.testmod(figures).failed == 0
 
 
 def test_a_figure_starts_with_what_it_is_given():
@@ -95,9 +100,8 @@ def compute(browser):
     def run(name: str, expression: str, cases: list) -> list:
         if name not in pages:
             pages[name] = browser.new_page()
-            for script in (figures.SHARED, name):
-                source = (figures.FOLDER / f"{script}.js").read_text(encoding="utf-8")
-                pages[name].add_script_tag(content=source)
+            for script in figures.scripts(name):
+                pages[name].add_script_tag(content=script.read_text(encoding="utf-8"))
         return pages[name].evaluate(f"(cases) => cases.map((x) => {expression})", cases)
 
     return run

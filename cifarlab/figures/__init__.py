@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-SHARED = "figure"  # the script that stands before every other one
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.
 UNSCRIPTED = (
     "<p><em>Something to play with belongs here, and it needs a script. In a notebook: run this "
@@ -30,15 +29,13 @@ class Figure:
     def _repr_html_(self) -> str:
         """The same text each time, so that a stored output can be compared."""
         parameters = html.escape(json.dumps(self.parameters, ensure_ascii=False))
-        scripts = "\n".join(
-            (FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in (SHARED, self.name)
-        )
+        source = "\n".join(script.read_text(encoding="utf-8") for script in scripts(self.name))
         # The attribute tells JupyterLab that keys pressed in here are not its shortcuts.
         return (
             f'<cifarlab-{self.name} data-lm-suppress-shortcuts="true" parameters="{parameters}">\n'
             f"{UNSCRIPTED}\n</cifarlab-{self.name}>\n"
             # In a function: a page may hold many figures, and their scripts share no names.
-            f"<script>\n(() => {{\n{scripts}}})();\n</script>\n"
+            f"<script>\n(() => {{\n{source}}})();\n</script>\n"
         )
 
 
@@ -124,6 +121,13 @@ def chain(network: Any) -> list[dict]:
         )
         jump, start = row.jump[0], row.start[0]
     return layers
+
+
+def scripts(name: str) -> list[Path]:
+    """The files that make a figure: `figure.js`, what it names as `// After FILE.js.`, its own."""
+    own = FOLDER / f"{name}.js"
+    after = re.findall(r"^// After (.*\.js)\.$", own.read_text(encoding="utf-8"), re.MULTILINE)
+    return [FOLDER / "figure.js", *(FOLDER / each for each in after), own]
 
 
 # ----------------------------------------------------------------------------------- quizzes

@@ -1,4 +1,5 @@
 // A kernel slides over an input: who reads whom, how large the output is, and what it costs.
+// After convolution.js.
 
 const PARAMETERS = {
   "size": { "start": 7, "least": 3, "most": 10 },
@@ -99,7 +100,7 @@ const formulas = (layer, outputs) => {
     [element("dt", {}, name), element("dd", {}, line)]));
 };
 
-figure("convolution-stepper", `
+figure("convolution-stepper", `${PARTS}
 .boards > div { min-width: 0; }
 [role="grid"] {
   display: grid; gap: 2px; grid-template-columns: repeat(var(--cells), minmax(0, 2.25rem));

@@ -1,4 +1,5 @@
 // Three ways to make a map from a map: what each costs and how far it looks.
+// After convolution.js.
 
 const PARAMETERS = {
   "kernel": { "start": 3, "least": 1, "most": 7 },
@@ -50,7 +51,7 @@ const pattern = (kernel, dilation, side) => {
   return drawn;
 };
 
-figure("dense-dilated-separable", `
+figure("dense-dilated-separable", `${PARTS}
 .blocks { display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); margin: 1rem 0; }
 .blocks p { font-size: 0.9375rem; margin: 0.3rem 0; }
 .pattern { max-width: 9rem; }

@@ -1,4 +1,5 @@
 // A stack of layers, edited: what every unit sees of the picture, on how many paths, with what holes.
+// After convolution.js.
 
 const PARAMETERS = {
   "size": { "start": 32, "least": 8, "most": 64 },
@@ -137,7 +138,7 @@ const svg = (tag, attributes = {}, ...children) => {
 const rounded = (count) => Number.isSafeInteger(count)
   ? written(count) : `about ${count.toExponential(1).replace("e+", " · 10^")}`;
 
-figure("receptive-field-explorer", `
+figure("receptive-field-explorer", `${PARTS}
 .picture { flex: 0 1 21rem; min-width: 0; width: 100%; }
 .picture svg { cursor: crosshair; display: block; height: auto; width: 100%; }
 .picture figcaption { font-size: 0.875rem; }

@@ -1,0 +1,74 @@
+// What the figures about convolutions share: a layer's arithmetic along one axis, and their sliders.
+
+/** Pixels from the first to the last tap, both counted. */
+const reach = ({ kernel, dilation }) => dilation * (kernel - 1) + 1;
+
+/** Outputs for `size` inputs; 0 or less if the kernel reaches past the padded input. */
+const outputSize = (size, layer) =>
+  Math.floor((size + 2 * layer.padding - reach(layer)) / layer.stride) + 1;
+
+/** The inputs that an output reads; those below 0 or past the end are padding. */
+const taps = (output, { kernel, stride, padding, dilation }) =>
+  Array.from({ length: kernel }, (_, tap) => output * stride - padding + tap * dilation);
+
+/** Why PyTorch would refuse the layer, and what to do; null if it would not. */
+const fault = (size, layer) => {
+  const padded = size + 2 * layer.padding;
+  if (reach(layer) <= padded) return null;
+  return `Kernel ${layer.kernel} with dilation ${layer.dilation} reaches ${reach(layer)} pixels, ` +
+    `but the padded input has ${padded}. Pad by ${Math.ceil((reach(layer) - size) / 2)} or more, ` +
+    "or dilate less.";
+};
+
+// ------------------------------------------------------------------------------------ parts
+
+/** Their style, behind that of all figures. */
+const PARTS = `
+select {
+  background: var(--faint); border: 1px solid currentcolor; border-radius: 0.25rem;
+  min-height: 2.25rem; padding: 0.25rem 0.9rem;
+}
+option { background: Canvas; color: CanvasText; }
+p { margin: 0.6rem 0; }
+.row { align-items: start; display: flex; flex-wrap: wrap; gap: 0.6rem 1.5rem; margin: 1rem 0; }
+.title { font-weight: 600; margin: 0 0 0.3rem; }
+.sliders {
+  display: grid; gap: 0.2rem 1rem; grid-template-columns: repeat(auto-fill, minmax(8.25rem, 1fr));
+}
+.sliders label { align-items: center; display: grid; gap: 0 0.5rem; grid-template-columns: 1fr 1.8rem; }
+.sliders span { grid-column: 1 / 3; line-height: 1.3; }
+.sliders input { height: 1.5rem; margin: 0; min-width: 0; width: 100%; }
+output, td { font-variant-numeric: tabular-nums; }
+@media print { button, .sliders input { display: none; } }
+`;
+
+/** 12345 as "12,345", -1 as "−1". */
+const written = (number) => number.toLocaleString("en-GB").replace("-", "−");
+
+/** A slider for each of `limits`, `{ name: { start, least, most } }`; `changed` hears of a move. */
+const sliders = (limits, given, changed) => {
+  const values = {};
+  const parts = {};
+  const panel = element("div", { class: "sliders" });
+  for (const [name, { start, least, most }] of Object.entries(limits)) {
+    values[name] = given[name] ?? start;
+    const input = element("input", { type: "range", min: least, max: most, value: values[name] });
+    const shown = element("output", {}, String(values[name]));
+    parts[name] = { input, shown };
+    input.addEventListener("input", () => {
+      values[name] = input.valueAsNumber;
+      shown.value = input.value;
+      changed();
+    });
+    panel.append(element("label", {}, element("span", {}, name.replace("_", " ")), input, shown));
+  }
+  /** Move a slider from outside, within a limit that may be new. */
+  const set = (name, value, most = parts[name].input.max) => {
+    const { input, shown } = parts[name];
+    input.max = most;
+    input.value = value;
+    values[name] = input.valueAsNumber;
+    shown.value = input.value;
+  };
+  return { panel, values, set };
+};
