@@ -28,9 +28,9 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/python tools/results.py check
+	$(BUILD)
 	$(BIN)/pytest tests
 	$(NBVAL) lessons/*.ipynb
-	$(BUILD)
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
 	$(BIN)/python tools/validate.py

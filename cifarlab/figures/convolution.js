@@ -37,8 +37,9 @@ p { margin: 0.6rem 0; }
 }
 .sliders label { align-items: center; display: grid; gap: 0 0.5rem; grid-template-columns: 1fr 1.8rem; }
 .sliders span { grid-column: 1 / 3; line-height: 1.3; }
+.sliders b { font-weight: inherit; }
 .sliders input { height: 1.5rem; margin: 0; min-width: 0; width: 100%; }
-output, td { font-variant-numeric: tabular-nums; }
+.sliders b, td { font-variant-numeric: tabular-nums; }
 @media print { button, .sliders input { display: none; } }
 `;
 
@@ -53,11 +54,12 @@ const sliders = (limits, given, changed) => {
   for (const [name, { start, least, most }] of Object.entries(limits)) {
     values[name] = given[name] ?? start;
     const input = element("input", { type: "range", min: least, max: most, value: values[name] });
-    const shown = element("output", {}, String(values[name]));
+    // The slider itself tells a screen reader its value.
+    const shown = element("b", { "aria-hidden": "true" }, String(values[name]));
     parts[name] = { input, shown };
     input.addEventListener("input", () => {
       values[name] = input.valueAsNumber;
-      shown.value = input.value;
+      shown.textContent = input.value;
       changed();
     });
     panel.append(element("label", {}, element("span", {}, name.replace("_", " ")), input, shown));
@@ -68,7 +70,7 @@ const sliders = (limits, given, changed) => {
     input.max = most;
     input.value = value;
     values[name] = input.valueAsNumber;
-    shown.value = input.value;
+    shown.textContent = input.value;
   };
   return { panel, values, set };
 };

@@ -1,0 +1,268 @@
+"""Protects the built book: it needs no network, its figures work, and it bars nobody.
+
+`make test` builds the book first. Without one, or without a browser, these tests are skipped.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from cifarlab import figures
+
+HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
+PAGES = sorted(
+    path.relative_to(HTML).as_posix()
+    for path in HTML.rglob("*.html")
+    if not path.relative_to(HTML).parts[0].startswith("_")
+    and path != HTML / "index.html"  # which sends the reader on to the first page
+)
+PLAY = "book/play.html"
+# What the theme says on every page, whatever is on it.
+KNOWN = ("THEBE_JS_URL", "Got invalid theme mode")
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="no book in _build/html; `make book` makes one")
+
+
+@pytest.fixture
+def visit(browser):
+    """visit(page): opened from its file, the network cut; what it then asks for or throws fails."""
+    contexts, faults = [], []
+
+    def open_page(path: str, **settings) -> Page:
+        context = browser.new_context(offline=True, **settings)
+        contexts.append(context)
+        context.on("request", lambda request: faults.append(request.url))
+        context.on("weberror", lambda thrown: faults.append(str(thrown.error)))
+        context.on(
+            "console", lambda said: faults.append(said.text) if said.type == "error" else None
+        )
+        page = context.new_page()
+        page.clock.install()
+        page.goto((HTML / path).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    harmless = ("file:", "data:")
+    assert [
+        fault
+        for fault in faults
+        if not fault.startswith(harmless) and not any(known in fault for known in KNOWN)
+    ] == []
+
+
+def figure(page: Page, name: str) -> Locator:
+    """The first figure of this name on the page, once it is drawn."""
+    found = page.locator(f"cifarlab-{name}").first
+    expect(found).to_have_attribute("ready", "")
+    return found
+
+
+def status(shown: Locator) -> Locator:
+    """What a figure says aloud."""
+    return shown.get_by_role("status")
+
+
+def barriers(page: Page) -> Iterator[str]:
+    """What axe calls serious or critical: the rule, and where."""
+    options = {"preload": False, "resultTypes": ["violations"]}  # preload asks for the style again
+    for each in Axe().run(page, options=options).response["violations"]:
+        if each["impact"] in ("serious", "critical"):
+            yield f"{each['id']}: {[node['target'] for node in each['nodes']]}"
+
+
+# --------------------------------------------------------------------------------- all pages
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_draws_its_figures_and_bars_nobody(visit, path):
+    page = visit(path)
+    unready = "[...document.querySelectorAll('*')].filter((each) => each.localName.startsWith("
+    unready += "'cifarlab-') && !each.hasAttribute('ready')).map((each) => each.localName)"
+    assert page.evaluate(unready) == []
+    assert list(barriers(page)) == []
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "play" in path or "capstone" in path])
+def test_in_the_dark_and_on_a_small_screen_nobody_is_barred_either(visit, path):
+    small = {"width": 320, "height": 640}
+    page = visit(path, color_scheme="dark", viewport=small, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert list(barriers(page)) == []
+
+
+def test_without_scripts_a_sentence_stands_in_for_a_figure(visit):
+    page = visit(PLAY, java_script_enabled=False)
+    expect(page.locator("cifarlab-convolution-stepper")).to_contain_text("it needs a script")
+
+
+# ------------------------------------------------------------------------------------- quiz
+
+CAPSTONE = next((path for path in PAGES if "capstone" in path), None)
+
+
+@pytest.mark.skipif(CAPSTONE is None, reason="the book has no lesson named capstone")
+class TestQuiz:
+    QUESTIONS = figures.quiz("capstone").parameters["questions"]
+
+    def test_by_pointer_every_choice_is_answered_with_its_feedback(self, visit):
+        form = figure(visit(CAPSTONE), "quiz").locator("form").first
+        for place, choice in enumerate(self.QUESTIONS[0]["choices"]):
+            form.locator("label").nth(place).click()
+            expect(form.get_by_role("status")).to_be_empty()
+            form.get_by_role("button", name="Check").click()
+            expect(form.get_by_role("status")).to_contain_text(choice["feedback"].replace("`", ""))
+            mark = form.get_by_role("img", name="right" if choice["right"] else "wrong")
+            expect(mark).to_be_visible()
+
+    def test_by_keyboard_a_choice_is_made_and_checked(self, visit):
+        page = visit(CAPSTONE)
+        form = figure(page, "quiz").locator("form").first
+        form.get_by_role("radio").first.focus()
+        for key in ("Space", "ArrowDown", "Tab", "Enter"):
+            page.keyboard.press(key)
+        feedback = self.QUESTIONS[0]["choices"][1]["feedback"].replace("`", "")
+        expect(form.get_by_role("status")).to_contain_text(feedback)
+
+    def test_nothing_is_checked_before_a_choice_is_made(self, visit):
+        form = figure(visit(CAPSTONE), "quiz").locator("form").first
+        form.get_by_role("button", name="Check").click()
+        expect(form.get_by_role("status")).to_be_empty()
+
+
+# ---------------------------------------------------------------------- convolution stepper
+
+
+def test_the_stepper_lights_inputs_under_the_pointer_and_by_the_arrow_keys(visit):
+    """7x7, padded by 1: corner outputs have 5 of 9 taps in the padding, those of a side 3."""
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    expect(status(stepper)).to_contain_text("Of its 9 taps, 5 lie in the padding")
+    stepper.get_by_role("gridcell", name="Output 0, 0").focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(stepper)).to_have_text(
+        "Output (0, 1) reads rows −1, 0, 1; columns 0, 1, 2. Of its 9 taps, 3 lie in the padding."
+    )
+    stepper.get_by_role("gridcell", name="Input 3, 4").hover()
+    expect(status(stepper)).to_have_text(
+        "Input (3, 4) is read by 9 of 49 outputs: rows 2, 3, 4; columns 3, 4, 5."
+    )
+    expect(stepper.locator(".read")).to_have_count(9)
+
+
+def test_the_stepper_answers_a_finger(visit):
+    stepper = figure(visit(PLAY, has_touch=True), "convolution-stepper")
+    stepper.get_by_role("gridcell", name="Output 3, 3").tap()
+    expect(status(stepper)).to_have_text("Output (3, 3) reads rows 2, 3, 4; columns 2, 3, 4.")
+
+
+def test_the_stepper_fills_in_size_and_cost(visit):
+    """(7 + 2 - 2 - 1) / 2 rounded down, + 1 = 4; 4 * 4 * 9 = 144 weights; 144 * 16 = 2,304."""
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    stepper.get_by_role("slider", name="stride", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    expect(stepper).to_contain_text("⌊(7 + 2 · 1 − 1 · 2 − 1) / 2⌋ + 1 = 4")
+    expect(stepper).to_contain_text("(4, 7, 7) → (4, 4, 4)")
+    expect(stepper).to_contain_text("144 · 4² = 2,304")
+    stepper.get_by_role("slider", name="groups", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    expect(stepper).to_contain_text("4 · (4 / 2) · 3² = 72")
+    page.keyboard.press("ArrowRight")
+    expect(status(stepper)).to_contain_text("3 groups cannot share 4 channels in")
+
+
+def test_the_stepper_steps_and_plays_round_all_outputs(visit):
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    stepper.get_by_role("button", name="Back").click()
+    expect(status(stepper)).to_contain_text("Output (6, 6)")
+    stepper.get_by_role("button", name="Step").click()
+    expect(status(stepper)).to_contain_text("Output (0, 0)")
+    stepper.get_by_role("button", name="Play").click()
+    page.clock.run_for(8 * 700)
+    expect(status(stepper)).to_contain_text("Output (1, 1)")
+    stepper.get_by_role("button", name="Pause").click()
+    page.clock.run_for(10_000)
+    expect(status(stepper)).to_contain_text("Output (1, 1)")
+
+
+def test_who_wants_less_motion_is_not_offered_to_play(visit):
+    stepper = figure(visit(PLAY, reduced_motion="reduce"), "convolution-stepper")
+    expect(stepper.get_by_role("button", name="Step")).to_be_visible()
+    expect(stepper.get_by_role("button", name="Play")).to_be_hidden()
+
+
+# ----------------------------------------------------------------- receptive-field explorer
+
+
+def test_the_explorer_shows_the_holes_of_2_2_2_and_none_of_1_2_3(visit):
+    """7 taps of 13 pixels per axis: 49 of 169."""
+    explorer = figure(visit(PLAY), "receptive-field-explorer")
+    expect(status(explorer)).to_contain_text("49 of the 169 pixels of its box in the picture: 29 %")
+    explorer.get_by_label("Layers", exact=True).select_option("Dilations 1, 2, 3")
+    expect(status(explorer)).to_contain_text("169 of the 169 pixels of its box in the picture: 100")
+    lit = explorer.locator(".pixel:not([fill-opacity='0'])")
+    expect(lit).to_have_count(169)
+
+
+def test_the_explorer_moves_its_unit_by_keyboard_and_by_pointer(visit):
+    page = visit(PLAY)
+    explorer = figure(page, "receptive-field-explorer")
+    explorer.get_by_role("slider", name="row", exact=True).focus()
+    page.keyboard.press("Home")
+    expect(status(explorer)).to_contain_text(
+        "Unit (0, 16) of layer 3 looks at rows −6 to 6 and columns 10 to 22; what lies outside"
+    )
+    # The pixel (5, 20) lies at this share of the canvas: 32 pixels, and 6 of padding around.
+    picture = explorer.locator(".picture svg")
+    box = picture.bounding_box()
+    place = {"x": box["width"] * 26.5 / 44, "y": box["height"] * 11.5 / 44}
+    picture.click(position=place)
+    expect(status(explorer)).to_contain_text("Unit (5, 20) of layer 3 looks at rows −1 to 11")
+
+
+def test_the_explorer_follows_what_is_edited(visit):
+    """A stride of 2 in the first layer doubles the steps of the two behind it: 5 + 2 (4 + 4)."""
+    page = visit(PLAY)
+    explorer = figure(page, "receptive-field-explorer")
+    explorer.get_by_label("stride of layer 1").fill("2")
+    page.keyboard.press("Tab")
+    last = explorer.get_by_role("row").last
+    expect(last.locator(".size")).to_have_text("21")
+    expect(last.locator(".jump")).to_have_text("2")
+    explorer.get_by_role("button", name="Add a layer").click()
+    expect(explorer.get_by_role("row").last.locator(".size")).to_have_text("29")
+    explorer.get_by_label("kind of layer 4").select_option("skip")
+    expect(explorer.get_by_role("row").last.locator(".size")).to_have_text("21")
+    explorer.get_by_label("around of layer 4").fill("3")
+    page.keyboard.press("Tab")
+    expect(status(explorer)).to_contain_text("A skip adds equal maps; these have 32 and 16")
+    explorer.get_by_role("button", name="Remove layer 4").click()
+    expect(status(explorer)).to_contain_text("of layer 3")
+    explorer.get_by_label("show layer 1").check()
+    expect(status(explorer)).to_contain_text("of layer 1 looks at")
+
+
+# ----------------------------------------------------------------- dense, dilated, separable
+
+
+def test_three_blocks_follow_their_sliders(visit):
+    """9 * 32 * 64 = 18,432 and 9 * 32 + 32 * 64 = 2,336; for one channel out 288 and 320."""
+    page = visit(PLAY)
+    blocks = figure(page, "dense-dilated-separable")
+    expect(blocks.get_by_label("dense", exact=True)).to_contain_text("= 18,432")
+    expect(blocks.get_by_label("dilated", exact=True)).to_contain_text("5 × 5")
+    expect(blocks.get_by_label("separable", exact=True)).to_contain_text("= 2,336")
+    blocks.get_by_role("slider", name="out channels", exact=True).focus()
+    page.keyboard.press("Home")
+    expect(blocks.get_by_label("dense", exact=True)).to_contain_text("= 288")
+    expect(blocks.get_by_label("separable", exact=True)).to_contain_text("= 320")
+    dilation = blocks.get_by_role("slider", name="dilation", exact=True)
+    box = dilation.bounding_box()
+    dilation.click(position={"x": box["width"] - 2, "y": box["height"] / 2})
+    expect(blocks.get_by_label("dilated", exact=True)).to_contain_text("9 × 9")
