@@ -103,7 +103,7 @@ const formulas = (layer, outputs) => {
 figure("convolution-stepper", `${PARTS}
 .boards > div { min-width: 0; }
 [role="grid"] {
-  display: grid; gap: 2px; grid-template-columns: repeat(var(--cells), minmax(0, 2.25rem));
+  display: grid; gap: 2px; grid-template-columns: repeat(var(--cells), minmax(0, 2rem));
 }
 [role="row"] { display: contents; }
 [role="gridcell"] {

@@ -150,12 +150,12 @@ figure { margin: 0; }
 .under { fill: none; stroke: var(--pst-color-background, var(--jp-layout-color0, Canvas)); stroke-width: 1; }
 .scroll { border: 1px solid var(--line); max-height: 22rem; overflow: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid var(--line); padding: 0.2rem 0.3rem; text-align: right; }
-th { font-size: 0.875rem; }
+th, td { border-bottom: 1px solid var(--line); padding: 0.2rem; text-align: right; }
+th, td select { font-size: 0.875rem; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; }
 tr.picked td { background: var(--faint); }
 td input[type="number"] {
-  background: none; border: 1px solid var(--line); border-radius: 0.2rem; height: 1.8rem; width: 3.1rem;
+  background: none; border: 1px solid var(--line); border-radius: 0.2rem; height: 1.8rem; width: 2.9rem;
 }
 td select { min-height: 1.8rem; padding: 0.1rem; }
 td button { min-height: 1.8rem; padding: 0 0.4rem; }
