@@ -316,10 +316,13 @@ def test_a_unit_that_sees_only_padding_has_no_pixels_to_count(compute):
 
 def test_a_skip_that_cannot_be_added_is_refused(compute):
     halve = {"kind": "pooling", "kernel": 2, "stride": 2, "dilation": 1, "padding": 0}
-    cases = [[halve, {"kind": "skip", "around": around}] for around in (1, 2)]
+    spread = {"kind": "convolution", "kernel": 1, "stride": 2, "dilation": 1, "padding": 4}
+    around = [{"kind": "skip", "around": number} for number in (1, 2)]
+    cases = [[halve, around[0]], [halve, around[1]], [spread, around[0]]]
     found = compute("receptive-field-explorer", "follow(x, 8).at(-1)", cases)
     assert "8 and 4 units per axis, 1 and 2 pixels apart" in found[0]
     assert "around 2 needs as many layers before it" in found[1]
+    assert "8 and 8 units per axis, 1 and 2 pixels apart" in found[2]
 
 
 def test_the_presets_are_the_networks_that_they_are_named_after(compute):
