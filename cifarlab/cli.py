@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cifarlab import data, engine, model, receptive_field, recipes, records
+from cifarlab import arguments, data, engine, model, receptive_field, recipes, records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +112,8 @@ def run_training(options: argparse.Namespace) -> None:
     """`cifarlab train`: data, network, engine, record, in this order."""
     changes = {} if options.epochs is None else {"epochs": options.epochs}
     recipe = recipes.get(options.recipe, **changes)
-    if options.seed < 0:
-        raise ValueError(f"--seed {options.seed}; it must be 0 or more.")
+    arguments.whole("--seed", options.seed, 0, engine.LARGEST_SEED)
+    arguments.whole("--workers", options.workers, 0, data.MOST_WORKERS)
     numbers = engine.numerics(options.device, options.precision)
     out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
     checkpoint, record_path = out / "checkpoint.pt", out / "record.json"
@@ -261,8 +261,8 @@ def find_network(name: str) -> nn.Module:
         # Only the layers matter, so torchvision need not fetch weights.
         known = inspect.signature(make).parameters
         found = make(**({"weights_backbone": None} if "weights_backbone" in known else {}))
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"{name} makes no network: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever somebody's own file may raise
+        raise ValueError(f"{name} makes no network: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     if not isinstance(found, nn.Module):

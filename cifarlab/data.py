@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
+from cifarlab import arguments
 from cifarlab.files import remove_abandoned
 
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
@@ -49,11 +50,42 @@ class Split:
     classes: tuple[str, ...]
     source: str
 
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later.
+
+        Raises: TypeError or ValueError naming the field.
+        """
+        count = len(self.labels) if isinstance(self.labels, np.ndarray) else "N"
+        arguments.shaped("images", self.images, np.ndarray, (count, "H", "W", 3), "uint8")
+        arguments.shaped("labels", self.labels, np.ndarray, ("N",), "int64")
+        if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise ValueError(
+                f"labels from {self.labels.min()} to {self.labels.max()}; the {len(self.classes)} "
+                f"classes are 0 to {len(self.classes) - 1}."
+            )
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
-        """The images at `indices`, in that order."""
+        """The images at `indices`, in that order.
+
+        Raises: ValueError if one is not there.
+        """
+        try:
+            found = np.asarray(indices)
+        except ValueError:  # lists of different lengths
+            found = np.empty((0, 0))
+        if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+            raise TypeError(
+                f"indices={arguments.shown(indices)}; they must be a list of whole numbers."
+            )
+        indices = found.astype(np.int64)
+        if len(indices) and not -len(self) <= indices.min() <= indices.max() < len(self):
+            raise ValueError(
+                f"indices from {indices.min()} to {indices.max()}; the {len(self)} images are "
+                f"0 to {len(self) - 1}."
+            )
         return Split(self.images[indices], self.labels[indices], self.classes, self.source)
 
 
@@ -151,11 +183,13 @@ def split_validation(train: Split, per_class: int = 500) -> tuple[Split, Split]:
 
     Raises: ValueError if `per_class` is below 1 or leaves nothing of a class to learn from.
     """
+    arguments.instance("train", train, Split)
+    arguments.whole("per_class", per_class, 1)
     generator = np.random.RandomState(0)  # the one stream that NumPy promises never to change
     held_out = []
     for label, name in enumerate(train.classes):
         members = np.flatnonzero(train.labels == label)
-        if not 1 <= per_class < len(members):
+        if per_class >= len(members):
             raise ValueError(
                 f"per_class={per_class}, but class {name!r} has {len(members)} images; "
                 f"take 1 to {len(members) - 1}."
@@ -171,7 +205,12 @@ def statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     `images` (N, H, W, 3) uint8 -> two arrays (3,) float64. Counts how often each of the 256
     values occurs, which is exact and needs no float copy of the images.
+
+    Raises: TypeError or ValueError if `images` are no such array, or empty.
     """
+    arguments.shaped("images", images, np.ndarray, ("N", "H", "W", 3), "uint8")
+    if not images.size:
+        raise ValueError(f"images={arguments.shown(images)}; without pixels there is no mean.")
     values = np.arange(256) / 255
     counts = np.stack(
         [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
@@ -200,8 +239,19 @@ def affine(
 ) -> A.BasicTransform:
     """Move by up to `translate` pixels, zoom by 1 +- `scale`, turn and shear by degrees.
 
-    Every number is drawn evenly from its range; what comes in over the border is mirrored.
+    Every number is drawn evenly from its range; what comes in over the border is mirrored. `p` is
+    the share of the draws that it acts in.
+
+    Raises: TypeError or ValueError if an argument is out of its range.
     """
+    arguments.whole("translate", translate, 0, 10_000)
+    for name, value, high in [
+        ("scale", scale, 0.99),
+        ("rotate", rotate, 180),
+        ("shear", shear, 89),
+    ]:
+        arguments.number(name, value, 0, high)
+    arguments.number("p", p, 0, 1)
     return A.Affine(
         translate_px=(-translate, translate),
         scale=(1 - scale, 1 + scale),
@@ -214,7 +264,12 @@ def affine(
 
 
 def crop(size: int = 32, margin: int = 4) -> A.BasicTransform:
-    """A window of `size` pixels from the image, widened by `margin` mirrored pixels a side."""
+    """A window of `size` pixels from the image, widened by `margin` mirrored pixels a side.
+
+    Raises: TypeError or ValueError if an argument is out of its range.
+    """
+    arguments.whole("size", size, 1, 10_000)
+    arguments.whole("margin", margin, 0, 10_000)
     return A.Sequential(
         [A.Pad(margin, border_mode=cv2.BORDER_REFLECT_101), A.RandomCrop(size, size)], p=1
     )
@@ -225,8 +280,12 @@ def cutout(
 ) -> A.BasicTransform:
     """One square hole of `size` pixels, wholly inside the image, filled with `fill` (0 to 255).
 
+    Raises: TypeError or ValueError if an argument is out of its range.
     Source: DeVries and Taylor 2017, arXiv:1708.04552; their hole may hang over the border.
     """
+    arguments.whole("size", size, 1, 10_000)
+    arguments.three("fill", fill, 0, 255)
+    arguments.number("p", p, 0, 1)
     return A.CoarseDropout(
         num_holes_range=(1, 1),
         hole_height_range=(size, size),
@@ -263,13 +322,11 @@ def pipeline(
     `mean` and `std` are per channel, of pixels in [0, 1]. Call it as `pipeline(...)(image=image)
     ["image"]`, or hand it to `batches`.
 
-    Raises: ValueError if there is no augmentation of that name.
+    Raises: ValueError if there is no augmentation of that name, TypeError or ValueError if `mean`
+    or `std` are not three numbers of their range.
     """
-    if augmentation not in AUGMENTATIONS:
-        raise ValueError(
-            f"no augmentation is called {augmentation!r}; "
-            f"choose one of: {', '.join(AUGMENTATIONS)}."
-        )
+    arguments.one_of("augmentation", augmentation, AUGMENTATIONS)
+    mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
     steps = [*AUGMENTATIONS[augmentation](), A.Normalize(mean, std), ToTensorV2()]
     return A.Compose(steps, strict=True)  # strict: a misspelt argument is an error
 
@@ -277,7 +334,12 @@ def pipeline(
 def denormalize(
     images: Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
 ) -> np.ndarray:
-    """Back to pixels for a plot: (N, 3, H, W) normalised -> (N, H, W, 3) uint8."""
+    """Back to pixels for a plot: (N, 3, H, W) normalised -> (N, H, W, 3) uint8.
+
+    Raises: TypeError or ValueError if an argument is not of its shape and range.
+    """
+    arguments.shaped("images", images, Tensor, ("N", 3, "H", "W"), "float32")
+    mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     pixels = ((images * std + mean) * 255).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
@@ -291,7 +353,11 @@ def reseed(transform: A.Compose, *numbers: int) -> None:
 
     All steps share one stream. `Compose.set_random_seed` would give each step a stream of its own
     from one seed, so that in the next image either all steps act or none.
+
+    Raises: TypeError or ValueError if one of `numbers` is no whole number of 0 or more.
     """
+    for each in numbers:
+        arguments.whole("numbers", each, 0)
     entropy = np.random.SeedSequence(numbers)
     transform.set_random_state(
         np.random.default_rng(entropy), random.Random(int(entropy.generate_state(1)[0]))
@@ -332,6 +398,9 @@ class Epoch(Dataset):
         return torch.stack(images), torch.from_numpy(self.split.labels[indices])
 
 
+MOST_WORKERS = 64  # each is a process with its own copy of the libraries
+
+
 def batches(
     split: Split,
     transform: A.Compose | None = None,
@@ -347,16 +416,14 @@ def batches(
     Equal `seed` and `epoch` give equal batches, with any number of `workers` (processes that
     prepare images while the network computes). Without `transform`, images are normalised only.
 
-    Raises: ValueError if an argument is out of its range.
+    Raises: TypeError or ValueError if an argument is out of its range.
     """
-    for name, value, least in [
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("epoch", epoch, 0),
-        ("workers", workers, 0),
-    ]:
-        if value < least:
-            raise ValueError(f"{name}={value}; it must be {least} or more.")
+    arguments.instance("split", split, Split)
+    arguments.instance("transform", transform, A.Compose | None)
+    arguments.whole("batch_size", batch_size, 1)
+    arguments.whole("seed", seed, 0)
+    arguments.whole("epoch", epoch, 0)
+    arguments.whole("workers", workers, 0, MOST_WORKERS)
     epoch_batches = Epoch(
         split, transform or pipeline(), batch_size, shuffle=shuffle, seed=seed, epoch=epoch
     )
@@ -394,10 +461,10 @@ def synthetic(count: int = 1000, seed: int = 0) -> Split:
     (count, 32, 32, 3) uint8, classes in turn. A network can really learn it, so that tests and a
     first look need no download.
 
-    Raises: ValueError if `count` is below 1 or `seed` below 0.
+    Raises: TypeError or ValueError if `count` is not 1 to 1,000,000 or `seed` below 0.
     """
-    if count < 1 or seed < 0:
-        raise ValueError(f"count={count}, seed={seed}; count must be 1 or more, seed 0 or more.")
+    arguments.whole("count", count, 1, 1_000_000)
+    arguments.whole("seed", seed, 0)
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % len(SHAPES)
     shapes = list(SHAPES.values())

@@ -9,12 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarlab import arguments
+
 
 def mistakes(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     """Indices of the wrongly classified images, the most confident mistake first.
 
     `log_probabilities` (N, classes), `labels` (N,) int64 -> (M,) int64.
+
+    Raises: TypeError or ValueError if an argument is not of its shape and range.
     """
+    arguments.predictions(log_probabilities, labels)
     confidence, guesses = log_probabilities.max(dim=1)
     wrong = torch.nonzero(guesses != labels).flatten()
     return wrong[confidence[wrong].argsort(descending=True, stable=True)]
@@ -24,7 +29,10 @@ def confusion(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     """How often class `row` was taken for class `column`: (classes, classes) int64.
 
     `log_probabilities` (N, classes), `labels` (N,) int64.
+
+    Raises: TypeError or ValueError if an argument is not of its shape and range.
     """
+    arguments.predictions(log_probabilities, labels)
     classes = log_probabilities.shape[1]
     pairs = labels * classes + log_probabilities.argmax(dim=1)
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)

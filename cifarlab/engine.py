@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from cifarlab import data
+from cifarlab import arguments, data
 from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
 
@@ -82,6 +82,9 @@ def numerics(
 
     Raises: ValueError if the machine has no such device or a name is not known.
     """
+    arguments.instance("device", device, str | None)
+    arguments.instance("precision", precision, str | None)
+    arguments.instance("memory_format", memory_format, str | None)
     device = device or os.environ.get("CIFARLAB_DEVICE")
     precision = precision or os.environ.get("CIFARLAB_PRECISION") or None
     memory_format = memory_format or os.environ.get("CIFARLAB_MEMORY_FORMAT") or "channels_last"
@@ -97,12 +100,8 @@ def numerics(
         precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     elif precision is None:
         precision = "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
-    for name, value, allowed in [
-        ("precision", precision, PRECISIONS),
-        ("memory_format", memory_format, MEMORY_FORMATS),
-    ]:
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r}; choose one of: {', '.join(allowed)}.")
+    arguments.one_of("precision", precision, PRECISIONS)
+    arguments.one_of("memory_format", memory_format, MEMORY_FORMATS)
     return Numerics(device, precision, memory_format)
 
 
@@ -139,18 +138,27 @@ def predict(
     """Log-probabilities (N, classes) float32 and labels (N,) int64, on the CPU.
 
     Leaves `network` in eval mode.
+
+    Raises: TypeError if `network` is none; ValueError if `batches` holds nothing.
     """
+    arguments.instance("network", network, nn.Module)
     numbers = numbers or numerics()
     numbers.place(network).eval()
     outputs, labels = [], []
     for batch_images, batch_labels in batches:
         outputs.append(numbers.compute(network, batch_images).log_softmax(dim=1).cpu())
         labels.append(batch_labels)
+    if not outputs:
+        raise ValueError("batches holds no image; give it one or more.")
     return torch.cat(outputs), torch.cat(labels)
 
 
 def score(log_probabilities: Tensor, labels: Tensor) -> Score:
-    """Mean loss and accuracy of predictions (N, classes) against labels (N,)."""
+    """Mean loss and accuracy of predictions (N, classes) against labels (N,).
+
+    Raises: TypeError or ValueError if an argument is not of its shape and range.
+    """
+    arguments.predictions(log_probabilities, labels)
     return Score(
         F.nll_loss(log_probabilities, labels).item(),
         100 * (log_probabilities.argmax(dim=1) == labels).sum().item() / len(labels),
@@ -186,6 +194,9 @@ def progress(steps: Iterable, description: str) -> Iterable:
     someone_looks = sys.stderr.isatty() or "ipykernel" in sys.modules
     someone_looks = someone_looks and "TQDM_DISABLE" not in os.environ
     return tqdm(steps, description, leave=False) if someone_looks else steps
+
+
+LARGEST_SEED = 2**32 - 1  # torch takes more, but not NumPy's and Python's every generator
 
 
 class NotFinite(ValueError):
@@ -245,9 +256,19 @@ def fit(
     `resume` goes on from it, and yields the epochs it holds first. On one CPU a resumed run
     equals an uninterrupted one bit for bit.
 
-    Raises: NotFinite if the loss is no number; ValueError if `checkpoint` is damaged or of another
-    run; OSError if it can't be read or written, and then the last good one stays.
+    Raises: NotFinite if the loss is no number; TypeError or ValueError if an argument is out of its
+    range, or `checkpoint` damaged or of another run; OSError if it can't be read or written, and
+    then the last good one stays.
     """
+    arguments.instance("network", network, nn.Module)
+    arguments.instance("recipe", recipe, Recipe)
+    arguments.whole("seed", seed, 0, LARGEST_SEED)
+    for name, split in (("train", train), ("held_out", held_out)):
+        if not len(arguments.instance(name, split, data.Split)):
+            raise ValueError(f"{name} holds no image; give it one or more.")
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs a checkpoint; name its file.")
+    checkpoint = checkpoint and Path(checkpoint)
     numbers = numbers or numerics()
     keep_freed_memory()
     numbers.place(network)
@@ -274,7 +295,7 @@ def fit(
         "data": _fingerprint(train, held_out),
     }
 
-    done = _load_checkpoint(checkpoint, run, state) if resume and checkpoint else []
+    done = _load_checkpoint(checkpoint, run, state) if resume else []
     yield from done
     for number in range(len(done) + 1, recipe.epochs + 1):
         # Each epoch starts its own stream (dropout draws from it), so resuming needs no other.
@@ -458,13 +479,21 @@ def find_learning_rate(
     if the very first loss is no number.
     Source: Smith 2017, "Cyclical Learning Rates", section 3.3, arXiv:1506.01186.
     """
+    arguments.instance("network", network, nn.Module)
+    arguments.instance("recipe", recipe, Recipe)
+    arguments.instance("train", train, data.Split)
+    arguments.number("lowest", lowest, 0, 1e6)
+    arguments.number("highest", highest, 0, 1e6)
     if not 0 < lowest < highest:
         raise ValueError(f"lowest={lowest}, highest={highest}; 0 < lowest < highest is needed.")
-    if not 0 <= smoothing < 1:
+    arguments.number("smoothing", smoothing, 0, 1)
+    if smoothing == 1:
         raise ValueError(f"smoothing={smoothing}; it must be at least 0 and below 1.")
+    arguments.whole("steps", steps, 2)
+    arguments.whole("seed", seed, 0, LARGEST_SEED)
     transform = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
     epoch_batches = data.batches(train, transform, recipe.batch_size, shuffle=True, seed=seed)
-    if not 2 <= steps <= len(epoch_batches):
+    if steps > len(epoch_batches):
         raise ValueError(
             f"steps={steps}; {len(train)} images make {len(epoch_batches)} batches of "
             f"{recipe.batch_size}: choose 2 to {len(epoch_batches)} steps."

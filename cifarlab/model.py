@@ -4,12 +4,31 @@ Every network here is fully convolutional: it ends in global average pooling and
 never in a fully connected layer, so that it takes images of any size.
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from cifarlab import arguments
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def _check(
+    in_channels: int, out_channels: int, dropout: float, padding_mode: str, dilation: int = 1
+) -> None:
+    """Refuse what a block could only stumble over.
+
+    Raises: TypeError or ValueError naming the argument.
+    """
+    arguments.whole("in_channels", in_channels, 1, 1_000_000)
+    arguments.whole("out_channels", out_channels, 1, 1_000_000)
+    arguments.number("dropout", dropout, 0, 1)
+    arguments.one_of("padding_mode", padding_mode, PADDING_MODES)
+    arguments.whole("dilation", dilation, 1, 10_000)
 
 
 class ConvBlock(nn.Sequential):
@@ -30,6 +49,7 @@ class ConvBlock(nn.Sequential):
         dropout: float = 0.0,
         padding_mode: str = "zeros",
     ) -> None:
+        _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__(
             # No bias: the batch norm behind it subtracts the mean, and any bias with it.
             nn.Conv2d(
@@ -59,6 +79,7 @@ class DepthwiseSeparableConv(nn.Sequential):
         dropout: float = 0.0,
         padding_mode: str = "zeros",
     ) -> None:
+        _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__(
             nn.Conv2d(
                 in_channels,
@@ -97,6 +118,7 @@ class DilatedConv(nn.Conv2d):
         dilation: int = 2,
         padding_mode: str = "zeros",
     ) -> None:
+        _check(in_channels, out_channels, 0.0, padding_mode, dilation)
         super().__init__(
             in_channels,
             out_channels,
@@ -164,6 +186,7 @@ class SkipBlock(nn.Module):
         dropout: float = 0.0,
         padding_mode: str = "zeros",
     ) -> None:
+        _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__()
         self.conv1 = ConvBlock(in_channels, in_channels, dropout=dropout, padding_mode=padding_mode)
         self.conv2 = DepthwiseSeparableConv(
@@ -195,6 +218,7 @@ class SkipNet(nn.Module):
     def __init__(
         self, *, classes: int = 10, dropout: float = 0.0, padding_mode: str = "replicate"
     ) -> None:
+        arguments.whole("classes", classes, 1, 1_000_000)
         super().__init__()
         options = {"dropout": dropout, "padding_mode": padding_mode}
         self.conv0 = ConvBlock(3, 16, **options)
@@ -229,15 +253,23 @@ def create(name: str, **options) -> nn.Module:
 
     `options` go to its class, such as `classes=100`.
 
-    Raises: ValueError if there is no network of that name.
+    Raises: ValueError if there is no network of that name, TypeError if it has no such option.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"no network is called {name!r}; choose one of: {', '.join(names())}.")
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise ValueError(
+            f"no network is called {arguments.shown(name)}; choose one of: {', '.join(names())}."
+        )
+    known = inspect.signature(NETWORKS[name]).parameters
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(
+            f"the network {name!r} has no {', '.join(unknown)}; its options: {', '.join(known)}."
+        )
     return NETWORKS[name](**options)
 
 
 def count_parameters(network: nn.Module) -> int:
     """Numbers that `network` holds, frozen ones included, running statistics not."""
+    arguments.instance("network", network, nn.Module)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -245,7 +277,11 @@ def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) ->
     """Multiply-adds of all convolutions and matrix products for one RGB image of `size` (H, W).
 
     Batch norm, activations and pooling, under one per cent of the running example, do not count.
+
+    Raises: TypeError or ValueError if `size` is not two whole numbers above 0.
     """
+    arguments.instance("network", network, nn.Module)
+    arguments.pair("size", size, 1, 10_000)
     parameter = next(network.parameters())
     image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
     was_training = network.training

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.fx.node import map_aggregate  # applies a function inside tuples, lists and dicts
 from torch.overrides import TorchFunctionMode
 
-from cifarlab import rules
+from cifarlab import arguments, rules
 from cifarlab.rules import Feature, Unsupported
 from cifarlab.taps import AXES, Grid, Spans, follow, gather
 
@@ -52,14 +52,16 @@ def analyze(
     pixels; Unsupported, a ValueError, for an operation without a rule in `rules`.
     Lesson: Receptive fields.
     """
-    if min(size) < 1:
-        raise ValueError(f"size {tuple(size)}; an image has 1 pixel or more along each axis.")
+    arguments.instance("module", module, nn.Module)
+    size = arguments.pair("size", size, 1, 10_000)
+    if channels is not None:
+        arguments.whole("channels", channels, 1, 1_000_000)
     failure = None
     taken = [getattr(part, "in_channels", None) for part in module.modules()]
     # A module may list its layers in another order than it runs them: try all, the first first.
     for guess in dict.fromkeys([channels] if channels else [*filter(None, taken), 3]):
         try:
-            return record(module, tuple(size), guess, through_gates)
+            return record(module, size, guess, through_gates)
         except Unsupported:
             raise
         except ValueError as error:
@@ -285,7 +287,9 @@ class Field:
         )
 
     def check(self, y: int, x: int) -> None:
-        """Raises: ValueError if there is no unit (y, x)."""
+        """Raises: TypeError or ValueError if there is no unit (y, x)."""
+        arguments.instance("y", y, int | np.integer)
+        arguments.instance("x", x, int | np.integer)
         height, width = self.units
         if not (0 <= y < height and 0 <= x < width):
             raise ValueError(
@@ -475,6 +479,11 @@ def effective(
     Source: Luo et al. 2016, "Understanding the Effective Receptive Field", arXiv:1701.04128.
     Lesson: Receptive fields.
     """
+    arguments.instance("module", module, nn.Module)
+    images = arguments.shaped("images", images, Tensor, ("N", "C", "H", "W"), None)
+    arguments.pair("unit", unit, 0)
+    if not isinstance(layer, str) or layer not in dict(module.named_modules()):
+        raise ValueError(f"layer={arguments.shown(layer)}; name one of `named_modules()`.")
     network = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
     pixels = images.detach().cpu().double().requires_grad_()
     y, x = unit
@@ -491,7 +500,12 @@ def effective(
 
     network.get_submodule(layer).register_forward_hook(look)
     with torch.inference_mode(False), torch.enable_grad():
-        network(pixels)
+        try:
+            network(pixels)
+        except RuntimeError as error:  # torch's own, where shapes don't fit
+            raise ValueError(
+                f"images={arguments.shown(images)} don't fit the network: {error}"
+            ) from error
         (gradient,) = torch.autograd.grad(sums[0], pixels)
     magnitude = gradient.abs().sum(dim=(0, 1)).numpy()
     if not 0 < magnitude.sum() < math.inf:

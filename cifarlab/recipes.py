@@ -3,9 +3,10 @@
 Lesson: Train under 200,000 parameters.
 """
 
+import re
 from dataclasses import dataclass, fields, replace
 
-from cifarlab import data, model
+from cifarlab import arguments, data, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +35,18 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        if self.network not in model.names():
+        arguments.one_of("network", self.network, model.names())
+        arguments.one_of("augmentation", self.augmentation, data.AUGMENTATIONS)
+        arguments.one_of("anneal", self.anneal, ["cos", "linear"])
+        if not (isinstance(self.name, str) and re.fullmatch(r"[\w.-]{1,100}", self.name)):
             raise ValueError(
-                f"network={self.network!r}; choose one of: {', '.join(model.names())}."
+                f"name={arguments.shown(self.name)}; it names files: it must be 1 to 100 letters, "
+                "digits, dots, dashes or underscores."
             )
-        if self.augmentation not in data.AUGMENTATIONS:
-            raise ValueError(
-                f"augmentation={self.augmentation!r}; "
-                f"choose one of: {', '.join(data.AUGMENTATIONS)}."
-            )
-        if self.anneal not in ("cos", "linear"):
-            raise ValueError(f"anneal={self.anneal!r}; choose 'cos' or 'linear'.")
+        for name in ("nesterov", "cycle_momentum", "test_every_epoch"):
+            if not isinstance(getattr(self, name), bool):
+                shown = arguments.shown(getattr(self, name))
+                raise ValueError(f"{name}={shown}; it must be True or False.")
         for name, kind, low, high in [
             ("epochs", int, 1, 100_000),
             ("batch_size", int, 1, 100_000),
@@ -57,22 +59,28 @@ class Recipe:
             ("label_smoothing", int | float, 0, 1),
         ]:
             value = getattr(self, name)
-            if not isinstance(value, kind) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
                 what = "a whole number" if kind is int else "a number"
-                raise ValueError(f"{name}={value!r}; it must be {what} from {low} to {high}.")
+                raise ValueError(
+                    f"{name}={arguments.shown(value)}; it must be {what} from {low} to {high}."
+                )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0.")
         decay = self.ema_decay
         if decay is not None and not (isinstance(decay, float) and 0 < decay < 1):
-            raise ValueError(f"ema_decay={decay!r}; it must be None or lie between 0 and 1.")
+            raise ValueError(
+                f"ema_decay={arguments.shown(decay)}; it must be None or lie between 0 and 1."
+            )
         for name, low in [("mean", 0), ("std", 1e-6)]:
             values = getattr(self, name)
             if not (
                 isinstance(values, tuple | list)
                 and len(values) == 3
-                and all(isinstance(value, int | float) and low <= value <= 1 for value in values)
+                and all(type(value) in (int, float) and low <= value <= 1 for value in values)
             ):
-                raise ValueError(f"{name}={values!r}; it must be three numbers from {low} to 1.")
+                raise ValueError(
+                    f"{name}={arguments.shown(values)}; it must be three numbers from {low} to 1."
+                )
             object.__setattr__(self, name, tuple(values))  # a list, where read from JSON
 
 
@@ -105,8 +113,10 @@ def get(name: str, **changes) -> Recipe:
 
     Raises: ValueError if there is no such recipe or field, or a value is out of its range.
     """
-    if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}; choose one of: {', '.join(names())}.")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise ValueError(
+            f"no recipe is called {arguments.shown(name)}; choose one of: {', '.join(names())}."
+        )
     known = {field.name for field in fields(Recipe)}
     if unknown := sorted(set(changes) - known):
         raise ValueError(

@@ -84,7 +84,7 @@ class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
     FLOW = (
-        "data model recipes engine records taps receptive_field brute_force diagnostics challenge "
+        "arguments files data model recipes engine records taps receptive_field brute_force diagnostics challenge "
         "plots live figures cli"
     ).split()
 

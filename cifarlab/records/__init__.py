@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from cifarlab import model
+from cifarlab import arguments, model
 from cifarlab.data import Split
 from cifarlab.engine import Epoch, Numerics, read_epoch
 from cifarlab.files import replacing
@@ -104,11 +105,13 @@ def find(name: str | os.PathLike) -> Path:
 
     Raises: ValueError if there is none.
     """
-    for path in (SHIPPED / f"{name}.json", Path(name), Path(name) / "record.json"):
-        if path.is_file():
-            return path
+    if isinstance(name, str | os.PathLike):
+        for path in (SHIPPED / f"{name}.json", Path(name), Path(name) / "record.json"):
+            with suppress(OSError, ValueError):  # too long for a name, or a folder not ours
+                if path.is_file():
+                    return path
     raise ValueError(
-        f"no record {str(name)!r}; give the path of one, or one of: {', '.join(names())}."
+        f"no record {arguments.shown(name)}; give the path of one, or one of: {', '.join(names())}."
     )
 
 
@@ -123,7 +126,7 @@ def load(name: str | os.PathLike) -> Record:
         fields["recipe"] = Recipe(**fields["recipe"])
         fields["history"] = [read_epoch(epoch) for epoch in fields["history"]]
         return Record(**fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a record of this version: {error}") from error
 
 
