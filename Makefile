@@ -11,10 +11,10 @@ export OMP_WAIT_POLICY := PASSIVE
 export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate lessons lab clean
+.PHONY: help book serve test validate colab-check constraints lessons lab clean
 
 help: ## Show the commands
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
@@ -34,6 +34,12 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
 	$(BIN)/python tools/validate.py
+
+colab-check: .venv/all ## The lessons with Colab's versions and with the oldest ones (10 GB)
+	$(BIN)/python tools/colab_check.py
+
+constraints: .venv/all ## Write down the exact versions of this environment, with their licences
+	$(BIN)/python tools/constraints.py
 
 lessons: .venv/all ## Run all lessons and store their outputs
 	$(BIN)/python tools/notebooks.py store

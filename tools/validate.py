@@ -1,4 +1,4 @@
-"""The long checks: every lesson in every numeric mode of this machine, and the long tests.
+"""The long checks: every lesson in every numeric mode and odd place, and the long tests.
 
     python tools/validate.py
 
@@ -6,14 +6,18 @@ Writes a dated report to validation/, to be committed: the colophon shows it. Ex
 anything failed; the report then says what.
 """
 
+import copy
 import datetime
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
+from pathlib import Path
 
+import nbformat
 import torch
 from notebooks import LESSONS, ROOT
 
@@ -45,26 +49,81 @@ def modes() -> dict[str, dict[str, str]]:
     return found
 
 
-def passes(arguments: list[str], environment: dict[str, str]) -> tuple[bool, float]:
-    """Does this pytest call pass, and in how many minutes?"""
+def passes(
+    arguments: list[str], environment: dict[str, str], folder: Path = ROOT
+) -> tuple[bool, float]:
+    """Does this pytest call pass, made in that folder, and in how many minutes?"""
     started = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=os.environ | environment,
     )
     return result.returncode == 0, (time.monotonic() - started) / 60
 
 
+def install(folder: Path) -> dict[str, str]:
+    """The package as pip installs it, in `folder`; the environment in which Python takes it.
+
+    Raises: RuntimeError if Python would take another.
+    """
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*pip, str(folder), str(ROOT)], check=True)
+    environment = {"PYTHONPATH": str(folder), "TQDM_DISABLE": "1"}
+    ask = [sys.executable, "-c", "import cifarlab; print(cifarlab.__file__)"]
+    found = subprocess.run(
+        ask, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout
+    if not Path(found).is_relative_to(folder):
+        raise RuntimeError(f"Python takes cifarlab from {found.strip()}, not from {folder}")
+    return environment
+
+
+def twice(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """All cells, and all of them again: in one kernel, with the same outputs."""
+    doubled = copy.deepcopy(notebook)
+    again = copy.deepcopy(notebook.cells)
+    for number, cell in enumerate(again):
+        cell.id = f"again-{number}"
+    doubled.cells += again
+    return doubled
+
+
+def places(path: Path, options: list[str], home: Path, environment: dict[str, str]) -> list[tuple]:
+    """One row for each odd place or way in which a learner may run the lesson.
+
+    `home` is a folder outside the repository and `environment` has the installed package.
+    """
+    alone = home / path.name
+    alone.write_bytes(path.read_bytes())
+    again = home / f"twice {path.name}"
+    nbformat.write(twice(nbformat.read(path, as_version=4)), again)
+    nothing = ["-c", os.devnull, "--rootdir", str(home), *options]  # knows nothing of our tests
+    return [
+        (path.stem, "from another folder", *passes([*options, str(path)], {}, home)),
+        (path.stem, "alone, package installed", *passes([*nothing, str(alone)], environment, home)),
+        (path.stem, "every cell twice", *passes([*nothing, str(again)], environment, home)),
+    ]
+
+
 def main() -> int:
     """Run all checks and write the report."""
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
+    if named := os.environ.get("CIFARLAB_DATA"):
+        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
     rows = []
     for mode, environment in modes().items():
         for path in LESSONS:
             print(f"\n{path.name}: {mode}", flush=True)
             rows.append((path.stem, mode, *passes([*nbval, str(path)], environment)))
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary) / "Vérité, 真 and spaces"
+        environment = install(Path(temporary) / "installed")
+        home.mkdir()
+        for path in LESSONS:
+            print(f"\n{path.name}: in odd places", flush=True)
+            rows += places(path, nbval, home, environment)
     print("\nlong tests", flush=True)
     rows.append(("long tests", "as the machine is", *passes(["-m", "long", "tests"], {})))
 

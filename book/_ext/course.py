@@ -1,4 +1,4 @@
-"""What the book says of the repository, read from it at build time: runs, reports, modules."""
+"""What the book says of the repository, read at build time: runs, reports, licences, modules."""
 
 import ast
 import json
@@ -80,6 +80,22 @@ class Reports(Markdown):
         return lines
 
 
+class Licences(Markdown):
+    """`{licences}`: the packages of the last check, with their versions and licences, folded up."""
+
+    def lines(self, root: Path) -> list[str]:
+        """One row a line of constraints/ci.txt."""
+        (text,) = self.read([root / "constraints" / "ci.txt"])
+        rows = re.findall(r"^([^#\s]+)==(\S+) +# (.+)$", text, re.MULTILINE)
+        return [
+            f":::{{dropdown}} {len(rows)} packages, with their versions and licences",
+            "| Package | Version | Licence |",
+            "| --- | --- | --- |",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            ":::",
+        ]
+
+
 class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
@@ -145,6 +161,7 @@ def anchors(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Add the directives and the links."""
+    app.add_directive("licences", Licences)
     app.add_directive("modules", Modules)
     app.add_directive("records", Records)
     app.add_directive("reports", Reports)
