@@ -482,8 +482,8 @@ def find_learning_rate(
     arguments.instance("network", network, nn.Module)
     arguments.instance("recipe", recipe, Recipe)
     arguments.instance("train", train, data.Split)
-    arguments.number("lowest", lowest, 0, 1e6)
-    arguments.number("highest", highest, 0, 1e6)
+    arguments.number("lowest", lowest, 0, 1e38)
+    arguments.number("highest", highest, 0, 1e38)
     if not 0 < lowest < highest:
         raise ValueError(f"lowest={lowest}, highest={highest}; 0 < lowest < highest is needed.")
     arguments.number("smoothing", smoothing, 0, 1)

@@ -229,7 +229,7 @@ def test_a_run_is_not_overwritten_without_being_asked(training):
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--epochs", 5], "recipe"), (["--seed", 1], "seed"), (["--validation"], "images")],
+    [(["--epochs", 5], "recipe"), (["--seed", 1], "seed"), (["--validation"], "images, data")],
 )
 def test_a_run_is_not_resumed_as_another(training, options, named):
     training()
@@ -270,7 +270,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones(run):
 
 @pytest.mark.parametrize("seed", [-1, -100])
 def test_a_negative_seed_is_refused(training, seed):
-    assert f"--seed {seed}; it must be 0 or more" in refused(training("--seed", seed))
+    assert f"--seed={seed}; it must be from 0 to 4,294,967,295" in refused(training("--seed", seed))
 
 
 @pytest.mark.parametrize("epochs", [0, -3])

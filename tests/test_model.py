@@ -170,7 +170,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.1])
 def test_a_chance_outside_0_to_1_is_refused(dropout):
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="from 0 to 1"):
         ConvBlock(3, 3, dropout=dropout)
 
 
