@@ -1,6 +1,6 @@
 """Run every lesson with other versions: those of Colab, and the oldest that pyproject.toml allows.
 
-    python tools/colab_check.py [colab] [oldest]
+    python tools/colab_check.py [--only colab | --only oldest]
 
 Each has an environment of its own in _build/colab-check, made at the first call: 5 GB where pip
 finds PyTorch for graphics cards only. The package is installed there as in Colab, not read from
@@ -86,9 +86,10 @@ def passes(python: Path, lesson: Path) -> bool:
 def main() -> int:
     """Build what is missing, run all lessons, and say in a line each how it went."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*PYTHONS, []], default=[*PYTHONS])
+    parser.add_argument("--only", choices=PYTHONS)
+    only = parser.parse_args().only
     summary, failed = [], 0
-    for name in parser.parse_args().names:
+    for name in [only] if only else PYTHONS:
         python = build(name)
         about = subprocess.run(
             [python, "-c", VERSIONS], capture_output=True, text=True, check=True

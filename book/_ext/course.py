@@ -100,8 +100,8 @@ class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
     FLOW = (
-        "arguments files data model recipes engine records taps receptive_field brute_force diagnostics challenge "
-        "plots live figures cli"
+        "arguments files data model recipes engine records taps receptive_field brute_force "
+        "diagnostics challenge plots live figures cli"
     ).split()
 
     def lines(self, root: Path) -> list[str]:
