@@ -54,12 +54,13 @@ def calibration(log_probabilities: Tensor, labels: Tensor, bins: int = 10) -> Ca
     `log_probabilities` (N, classes), `labels` (N,) int64. The error is the expected calibration
     error; its value depends on the number of bins.
 
-    Raises: ValueError if there is no image or no bin.
+    Raises: TypeError or ValueError if an argument is not of its shape and range, or there is no
+    image.
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2,
     arXiv:1706.04599. Lesson: Look inside.
     """
-    if len(labels) == 0 or bins < 1:
-        raise ValueError(f"{len(labels)} images in bins={bins}; at least one of each is needed.")
+    arguments.predictions(log_probabilities, labels)
+    arguments.whole("bins", bins, 1, 10_000)
     confidence, guesses = log_probabilities.exp().double().max(dim=1)
     right = (guesses == labels).double()
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # a bin holds its upper edge
@@ -80,10 +81,13 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     is approximated: the mean of a map over its places is the score of its class. `images`
     (N, 3, H, W) float32 as the network takes them. Leaves `network` in eval mode.
 
-    Raises: ValueError if the network does not pool once and then convolve 1x1.
+    Raises: TypeError or ValueError if `images` are not of that shape, or the network does not pool
+    once and then convolve 1x1.
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2,
     arXiv:1512.04150. Lesson: Look inside.
     """
+    arguments.instance("network", network, nn.Module)
+    arguments.shaped("images", images, Tensor, ("N", 3, "H", "W"), "float32")
     layers = list(network.modules())
     pools = [place for place, part in enumerate(layers) if isinstance(part, nn.AdaptiveAvgPool2d)]
     heads = [part for part in layers[pools[0] :] if isinstance(part, nn.Conv2d)] if pools else []

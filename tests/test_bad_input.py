@@ -289,6 +289,26 @@ CASES = {
         "labels",
         is_array(torch.Tensor, "int64", 2),
     ),
+    "calibration": (
+        lambda log_probabilities: diagnostics.calibration(log_probabilities, torch.tensor([0, 2])),
+        "log_probabilities",
+        is_array(torch.Tensor, "float32", 2, 3),
+    ),
+    "calibration bins": (
+        lambda bins: diagnostics.calibration(torch.zeros(2, 3), torch.tensor([0, 2]), bins),
+        "bins",
+        is_whole(1, 10_000),
+    ),
+    "class_activation_maps": (
+        lambda network: diagnostics.class_activation_maps(network, torch.zeros(1, 3, 4, 4)),
+        "network",
+        nothing,
+    ),
+    "class_activation_maps images": (
+        lambda images: diagnostics.class_activation_maps(model.create("skipnet"), images),
+        "images",
+        is_array(torch.Tensor, "float32", None, 3, None, None),
+    ),
     "confusion": (
         lambda log_probabilities: diagnostics.confusion(log_probabilities, torch.tensor([0, 2])),
         "log_probabilities",
@@ -349,6 +369,14 @@ CASES = {
 }
 CALLED = {"create": "network", "get": "recipe", "records.load": "record"}  # instead of "name"
 OURS = str(Path(cli.__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch, tmp_path):
+    """Where no path that comes up by chance leads to a record."""
+    folder = tmp_path / "one" / "two" / "three" / "four"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
 
 
 def try_out(case, value):

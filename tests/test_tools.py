@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import extra
+import nbformat
 import publish
 import pytest
 import torch
+import validate
 import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cifarlab import cli, records
 
@@ -94,3 +97,42 @@ def test_the_repository_address_stands_nowhere_else_than_where_it_is_checked():
     ).stdout.split()
     allowed = {"_config.yml", "README.md"}
     assert [name for name in listed if name not in allowed and not name.endswith(".ipynb")] == []
+
+
+# ---------------------------------------------------------------------------------- validate
+
+
+def test_a_lesson_run_twice_has_all_its_cells_twice_in_order_under_names_of_their_own():
+    once = new_notebook(cells=[new_markdown_cell("# Title"), new_code_cell("print(1)")])
+    doubled = validate.twice(once)
+    nbformat.validate(doubled)
+    assert [cell.source for cell in doubled.cells] == ["# Title", "print(1)"] * 2
+    assert len({cell.id for cell in doubled.cells}) == 4
+    assert len(once.cells) == 2
+
+
+@pytest.mark.long
+def test_odd_places_find_what_they_are_there_to_find(tmp_path):
+    """A cell that may run once only; a module that lies in the repository alone."""
+    home, options = tmp_path / "Vérité, 真", ["--nbval", "--nbval-current-env"]
+    home.mkdir()
+    environment = validate.install(tmp_path / "installed")
+    results = {}
+    for name, source in {
+        "sound": "import cifarlab.model\nlen(cifarlab.model.names())",
+        "once only": "try:\n    seen += 1\nexcept NameError:\n    seen = 1\nseen",
+        "of the repository": "import pathlib\npathlib.Path('../lessons').exists()",
+    }.items():
+        cell = new_code_cell(source, execution_count=1)
+        path = tmp_path / "repository" / "lessons" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        value = "True" if name == "of the repository" else "1"
+        cell.outputs = [new_output("execute_result", {"text/plain": value}, execution_count=1)]
+        nbformat.write(new_notebook(cells=[cell]), path)
+        rows = validate.places(path, options, home, environment)
+        results[name] = [passed for _, _, passed, _ in rows]
+    assert results == {
+        "sound": [True, True, True],
+        "once only": [True, True, False],
+        "of the repository": [True, False, False],
+    }
