@@ -55,9 +55,9 @@ class Split:
 
         Raises: TypeError or ValueError naming the field.
         """
-        count = len(self.labels) if isinstance(self.labels, np.ndarray) else "N"
-        arguments.shaped("images", self.images, np.ndarray, (count, "H", "W", 3), "uint8")
         arguments.shaped("labels", self.labels, np.ndarray, ("N",), "int64")
+        count = len(self.labels)
+        arguments.shaped("images", self.images, np.ndarray, (count, "H", "W", 3), "uint8")
         if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(
                 f"labels from {self.labels.min()} to {self.labels.max()}; the {len(self.classes)} "

@@ -288,13 +288,9 @@ class Field:
 
     def check(self, y: int, x: int) -> None:
         """Raises: TypeError or ValueError if there is no unit (y, x)."""
-        arguments.instance("y", y, int | np.integer)
-        arguments.instance("x", x, int | np.integer)
         height, width = self.units
-        if not (0 <= y < height and 0 <= x < width):
-            raise ValueError(
-                f"there is no unit ({y}, {x}); y goes from 0 to {height - 1}, x to {width - 1}."
-            )
+        arguments.whole("y", y, 0, height - 1)
+        arguments.whole("x", x, 0, width - 1)
 
     def box(self, y: int, x: int, *, clipped: bool = False) -> Box | None:
         """First and last pixel that unit (y, x) sees, along each axis; None if it sees nothing.

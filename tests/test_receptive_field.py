@@ -543,8 +543,8 @@ def test_what_has_no_exact_rule_is_refused_with_its_name_and_place(network, mess
 @pytest.mark.parametrize(
     ("network", "size", "message"),
     [
-        (conv(), (0, 8), r"size \(0, 8\); an image has 1 pixel or more"),
-        (conv(), (8, -1), r"size \(8, -1\)"),
+        (conv(), (0, 8), r"size=0; it must be from 1 to 10,000"),
+        (conv(), (8, -1), r"size=-1; it must be from 1 to 10,000"),
         (
             nn.Sequential(conv(), conv(5)),
             (6, 6),
@@ -581,7 +581,7 @@ def test_other_errors_than_the_channels_are_told_of_the_first_guess():
 def test_units_outside_the_map_are_refused(unit):
     field = analyze(conv(), (8, 8)).output
     for method in (field.box, field.taps, field.coverage, field.path_counts):
-        with pytest.raises(ValueError, match="y goes from 0 to 5, x to 5"):
+        with pytest.raises(ValueError, match=r"[yx]=-?\d+; it must be from 0 to 5"):
             method(*unit)
 
 
