@@ -65,7 +65,8 @@ def test_guesses_as_sure_as_they_are_right_have_little_error():
 
 
 @pytest.mark.parametrize(
-    ("images", "bins", "words"), [(0, 10, "must be one or more"), (3, 0, "bins=0; it must be from 1")]
+    ("images", "bins", "words"),
+    [(0, 10, "must be one or more"), (3, 0, "bins=0; it must be from 1")],
 )
 def test_calibration_of_nothing_is_refused(images, bins, words):
     with pytest.raises(ValueError, match=words):

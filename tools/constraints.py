@@ -56,7 +56,7 @@ def installed(requirements: list[Requirement]) -> Iterator[Distribution]:
 
 
 def licence(found: Distribution) -> str:
-    """What its metadata says: the licence expression, the classifiers, or a short first line."""
+    """What it says of itself: an expression, classifiers, or the first line of its licence."""
     about = found.metadata
     if expression := about.get("License-Expression"):
         return expression
@@ -67,8 +67,12 @@ def licence(found: Distribution) -> str:
     ]
     if classifiers:
         return "; ".join(classifiers)
-    first = (about.get("License") or "").strip().partition("\n")[0]
-    return first if 0 < len(first) <= 60 else UNKNOWN
+    texts = [about.get("License") or ""]
+    for path in found.files or []:
+        if path.parent.name == "licenses" and path.name.startswith("LICENSE"):
+            texts.append(path.read_text(encoding="utf-8"))
+    titles = [text.strip().partition("\n")[0] for text in texts]
+    return next((title for title in titles if 0 < len(title) <= 60), UNKNOWN)
 
 
 def lines() -> list[str]:
