@@ -23,6 +23,7 @@ from cifarlab.engine import Epoch, Sweep
 from cifarlab.receptive_field import Box, Effective, Row
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
+LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn
 FONT_SIZE = 11  # points, at the width of a page
 
 
@@ -119,19 +120,34 @@ def maps(
     return plot
 
 
+def rows(images: Mapping[str, Sequence[np.ndarray]], title: str = "") -> Plot:
+    """A row of images for each name; pixels as squares.
+
+    Each image (H, W, 3) uint8; rows may differ in length.
+    """
+    columns = max(map(len, images.values()))
+    plot = Plot(8.4, 7.8 / columns * len(images) + (0.35 if title else 0))
+    grid = plot.subplots(len(images), columns, squeeze=False)
+    for (name, row), line in zip(images.items(), grid, strict=True):
+        for axes in line:
+            _bare(axes)
+        for axes, image in zip(line, row, strict=False):
+            axes.imshow(image, interpolation="nearest")
+        line[0].set_ylabel(
+            name, rotation=0, ha="right", va="center", labelpad=8, fontsize=FONT_SIZE
+        )
+    if title:
+        plot.suptitle(title, fontsize=FONT_SIZE + 1)
+    return plot
+
+
 def samples(split: Split, per_class: int = 10) -> Plot:
     """The first `per_class` raw images of every class, a row a class."""
-    plot = Plot(8.4, 0.78 * len(split.classes) + 0.35)
-    grid = plot.subplots(len(split.classes), per_class, squeeze=False)
-    for label, (name, row) in enumerate(zip(split.classes, grid, strict=True)):
-        members = np.flatnonzero(split.labels == label)[:per_class]
-        for axes in row:
-            _bare(axes)
-        for axes, index in zip(row, members, strict=False):
-            axes.imshow(split.images[index], interpolation="nearest")
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8, fontsize=FONT_SIZE)
-    plot.suptitle(f"Raw images: {split.source}", fontsize=FONT_SIZE + 1)
-    return plot
+    first = {
+        name: split.images[split.labels == label][:per_class]
+        for label, name in enumerate(split.classes)
+    }
+    return rows(first, f"Raw images: {split.source}")
 
 
 def augmented(originals: np.ndarray, draws: Sequence[np.ndarray], source: str) -> Plot:
@@ -247,6 +263,36 @@ def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
     return plot
 
 
+def by_class(shares: Mapping[str, Sequence[float]], classes: Sequence[str], what: str) -> Plot:
+    """`what` of every class, in per cent; a marker for each name in `shares` (0 to 1)."""
+    plot = Plot(8.4, 0.36 * len(classes) + 0.9)
+    axes = plot.subplots()
+    places = range(len(classes))
+    for (name, values), (colour, _), marker in zip(shares.items(), LINES, "osD^", strict=False):
+        percent = [100 * value for value in values]
+        axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
+    axes.set_yticks(places, classes)
+    axes.invert_yaxis()  # the first class on top
+    axes.set_xlim(left=0)
+    _lined(axes, f"{what} (%)", "")
+    plot.legend(loc="outside upper center", ncols=len(shares), fontsize=FONT_SIZE, frameon=False)
+    return plot
+
+
+def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
+    """What share of the squared weights (0 to 1) each singular value holds, a line for a name."""
+    plot = Plot(8.4, 3.2)
+    axes = plot.subplots()
+    for (name, values), (colour, style) in zip(shares.items(), LINES, strict=False):
+        percent = [100 * value for value in values]
+        numbers = range(1, len(values) + 1)
+        axes.plot(numbers, percent, style, color=colour, marker="o", markersize=5, label=name)
+    axes.set_ylim(bottom=0)
+    _lined(axes, "number of the singular value", "share of the squares (%)")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    return plot
+
+
 def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     """How often each class (row) was taken for each other (column); (classes, classes) int64."""
     plot = Plot(7.2, 6.2)
@@ -358,8 +404,6 @@ def prediction(
 
 
 # --- receptive fields
-
-LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn
 
 
 def _framed(axes: Axes, image: np.ndarray, boxes: Mapping[str, Box]) -> None:

@@ -62,6 +62,33 @@ def test_samples_show_every_class_in_its_row_and_say_that_they_are_not_cifar_10(
     assert all(name in texts(plot) for name in split.classes)
 
 
+def test_rows_may_differ_in_length_and_stand_beside_their_names(split):
+    plot = plots.rows({"one": split.images[:1], "three": split.images[1:4]}, "title")
+    pictures = shown(plot)
+    assert len(pictures) == 4
+    assert all(map(np.array_equal, pictures, split.images[:4]))
+    named = [(axes.get_ylabel(), len(axes.images)) for axes in plot.axes]
+    assert named == [("one", 1), ("", 0), ("", 0), ("three", 1), ("", 1), ("", 1)]
+    assert "title" in texts(plot)
+
+
+def test_shares_of_classes_become_per_cent_at_the_height_of_their_class():
+    plot = plots.by_class({"a": [0.1, 0.2], "b": [0.3, 0.4]}, ["cat", "dog"], "share")
+    (axes,) = plot.axes
+    found = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axes.lines}
+    assert found == {"a": [(10, 0), (20, 1)], "b": [(30, 0), (40, 1)]}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+    assert len({line.get_marker() for line in axes.lines}) == 2  # not colour alone
+    assert "share (%)" in texts(plot)
+
+
+def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
+    plot = plots.singular_values({"trained": [0.75, 0.25], "random": [0.5, 0.5]})
+    found = {line.get_label(): line.get_data() for line in plot.axes[0].lines}
+    assert [list(values) for values in found["trained"]] == [[1, 2], [75, 25]]
+    assert list(found) == ["trained", "random"]
+
+
 def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):
     plot = plots.gallery(split.images[:5], list("abcde"), columns=3)
     assert [axes.get_title() for axes in plot.axes] == ["a", "b", "c", "d", "e", ""]

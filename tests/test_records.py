@@ -420,3 +420,9 @@ def test_the_shipped_benchmark_names_its_machine_and_has_an_undilated_row_for_ev
 def test_an_unknown_benchmark_is_answered_with_those_there_are():
     with pytest.raises(ValueError, match=r"'speed'.*dilation"):
         records.benchmark("speed")
+
+
+def test_a_benchmark_says_where_and_when_it_was_measured_and_is_no_record_of_a_run():
+    measured = records.benchmark("separable")
+    assert {"date", "load", "processor", "threads", "versions", "commit"} <= measured.keys()
+    assert "separable" not in records.names()

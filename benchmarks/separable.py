@@ -1,0 +1,91 @@
+"""How much faster is a depthwise separable block than a dense one, and how much less does it do?
+
+    python benchmarks/separable.py [--rounds 9]
+
+On the CPU, one thread. Both blocks of a width take turns in one process and are timed in seconds of
+the processor, so that what else the machine does disturbs little; a figure is the median over the
+rounds of dense / separable. Writes `cifarlab/records/benchmarks/separable.json`, from which the
+lesson reads its table.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+
+from cifarlab import engine, model, records
+from cifarlab.files import replacing
+
+WIDTHS = (16, 32, 64, 128)  # channels in and out
+BATCH = (32, 32, 32)  # images, height, width
+
+
+def forward(numbers: engine.Numerics, block: nn.Module, images: torch.Tensor) -> float:
+    """Seconds of one pass in evaluation mode."""
+    block.eval()
+    started = time.process_time()
+    with torch.inference_mode():
+        numbers.compute(block, images)
+    return time.process_time() - started
+
+
+def training(numbers: engine.Numerics, block: nn.Module, images: torch.Tensor) -> float:
+    """Seconds of one pass forward and back, to the weights and to the images."""
+    block.train()
+    block.zero_grad()
+    images = images.detach().requires_grad_()  # a block inside a network passes gradients on
+    started = time.process_time()
+    numbers.compute(block, images).square().mean().backward()
+    return time.process_time() - started
+
+
+def ratio(pass_: Callable, numbers: engine.Numerics, channels: int, rounds: int) -> float:
+    """Median over `rounds` of the dense block's seconds over the separable one's."""
+    count, height, width = BATCH
+    images = torch.randn(count, channels, height, width)
+    dense = numbers.place(model.ConvBlock(channels, channels))
+    separable = numbers.place(model.DepthwiseSeparableConv(channels, channels))
+    pairs = [
+        (pass_(numbers, dense, images), pass_(numbers, separable, images))
+        for _ in range(rounds + 2)
+    ]
+    return statistics.median(first / second for first, second in pairs[2:])  # two to warm up
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    numbers = engine.numerics(device="cpu")
+    engine.keep_freed_memory()
+    found = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "load": round(os.getloadavg()[0], 1),
+        "rounds": rounds,
+        "images": "{} of {}x{}".format(*BATCH),
+        **records.provenance(numbers),
+        "dense_over_separable": [
+            {
+                "channels": channels,
+                "forward": round(ratio(forward, numbers, channels, rounds), 2),
+                "training": round(ratio(training, numbers, channels, rounds), 2),
+            }
+            for channels in WIDTHS
+        ],
+    }
+    text = json.dumps(found, indent=1)
+    with replacing(records.BENCHMARKS / "separable.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
