@@ -71,7 +71,7 @@ def main() -> None:
         "load": round(os.getloadavg()[0], 1),
         "rounds": rounds,
         "images": "{} of {}x{}".format(*BATCH),
-        **records.provenance(numbers),
+        **{key: value for key, value in records.provenance(numbers).items() if key != "commit"},
         "dense_over_separable": [
             {
                 "channels": channels,
