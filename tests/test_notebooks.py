@@ -98,6 +98,14 @@ def test_a_sound_lesson_passes(cells):
             ],
             "path of one machine",
         ),
+        (
+            [
+                new_code_cell(
+                    "x", outputs=[new_output("stream", name="stdout", text="<f at 0x7f9e>")]
+                )
+            ],
+            "address in memory",
+        ),
         ([new_code_cell("x = " + "1 + " * 30 + "1")], "characters"),
         ([new_markdown_cell("See {ref}`label`.")], "MyST"),
         ([new_markdown_cell("```{note}\nHello\n```")], "MyST"),

@@ -149,6 +149,8 @@ def faults_of_code(cell: NotebookNode, number: int) -> Iterator[str]:
         text = output.get("text", "") + str(kinds.get("text/plain", ""))
         if found := re.search(r"/(home|root|tmp|work|Users|content)/\S*", text):
             yield f"{where}: a path of one machine in its output: {found.group()}"
+        if found := re.search(r"\bat 0x[0-9a-f]+", text):
+            yield f"{where}: an address in memory in its output: {found.group()}"
 
 
 def faults_of_markdown(cell: NotebookNode, levels: list[int]) -> Iterator[str]:
