@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
+EXERCISES := PYTHONPATH=tools:. $(BIN)/python -m exercises
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 # Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
@@ -10,14 +11,19 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
+# What the book's practice pages show: with solutions, or without (make book EDITION=students).
+EDITION ?= full
+export EDITION
+
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate colab-check constraints lessons lab clean
+.PHONY: help book serve test validate colab-check constraints lessons exercise lab clean
 
 help: ## Show the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
+	@if [ "$(EDITION)" = students ]; then $(EXERCISES) students _build/html; fi
 	@echo "The book is _build/html/index.html in $(CURDIR)"
 
 serve: book ## Build the book and show it on http://localhost:8000
@@ -28,6 +34,7 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/python tools/results.py check
+	$(EXERCISES) check
 	$(BUILD)
 	$(BIN)/pytest tests
 	$(NBVAL) lessons/*.ipynb
@@ -41,9 +48,13 @@ colab-check: .venv/all ## The lessons with Colab's versions and with the oldest 
 constraints: .venv/all ## Write down the exact versions of this environment, with their licences
 	$(BIN)/python tools/constraints.py
 
-lessons: .venv/all ## Run all lessons and store their outputs
+lessons: .venv/all ## Run all lessons and store their outputs; write the exercises' notebooks
+	$(EXERCISES) store
 	$(BIN)/python tools/notebooks.py store
 	$(BIN)/python tools/results.py write
+
+exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
+	$(EXERCISES) start "$(NAME)"
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons

@@ -1,0 +1,362 @@
+"""Protects learners from unfair checks, and the book's readers from pages that lag behind."""
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import psutil
+import pytest
+from exercises import __main__ as commands
+from exercises import leaks, learner, master
+from exercises.judge import Mark, Runner, answer, expected, marks, same
+from exercises.prove import gaps
+from notebooks import LINE, setup_cell
+from sphinx.errors import ExtensionError
+
+ROOT = Path(__file__).parent.parent
+WRITTEN = {path.stem: master.read(path) for path in master.MASTERS}
+CANARY = "zyxq"  # with a digit behind it, a word that the search index keeps as it is
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One process for all answers; it forks for each."""
+    with Runner(seconds=120) as running:
+        yield running
+
+
+@pytest.fixture
+def started(tmp_path):
+    """The master that `make exercise` starts with, under the name `new-one`."""
+    path = tmp_path / "new-one.md"
+    path.write_text(commands.TEMPLATE.read_text().replace("NAME", "new-one"))
+    return path
+
+
+# --------------------------------------------------------------------------------- the proofs
+
+
+def gaps_of(path, choices, runner):
+    """The gaps in one variant."""
+    return list(gaps(runner, master.read(path, choices), master.read(path)))
+
+
+@pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
+def test_the_checks_know_right_from_wrong_as_published_and_in_the_last_variant(path, runner):
+    chosen = master.variants(path)
+    for choices in (chosen[0], chosen[-1]):
+        assert gaps_of(path, choices, runner) == [], choices
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
+def test_the_checks_know_right_from_wrong_in_every_variant(path, runner):
+    for choices in master.variants(path):
+        assert gaps_of(path, choices, runner) == [], choices
+
+
+def test_a_started_exercise_holds_its_proof(started, runner):
+    for choices in master.variants(started):
+        assert gaps_of(started, choices, runner) == [], choices
+
+
+@pytest.mark.parametrize(
+    ("change", "gap"),
+    [
+        (("reach(5, 3)  # dilation\nreach(7, 1)", "reach(3, 1)\nreach(3, 1)"), "checks deleted"),
+        (('"The dilation is missing."', '"No."'), "is told: 'No.'"),
+        (("# wrong: Expected", "# a cell that is given"), "3 wrong answers are listed; 4"),
+        (("reach(5, 3)  # dilation\nreach(7, 1)", "0\n0"), "an object equal to everything, checks"),
+        (("add: 0}", "add: 1}"), "the published solution gets 2"),
+    ],
+)
+def test_a_gap_in_the_checks_is_found(started, runner, change, gap):
+    assert change[0] in started.read_text()
+    started.write_text(started.read_text().replace(*change))
+    found = [each for c in ({}, {"ask": 1}) for each in gaps_of(started, c, runner)]
+    assert any(gap in each for each in found), found
+
+
+def test_a_solution_that_fails_its_own_check_is_no_reference(started, runner):
+    started.write_text(started.read_text().replace("found == 4 +", "found == 5 +"))
+    with pytest.raises(ValueError, match="its own solution does not pass"):
+        expected(runner, master.read(started))
+
+
+# --------------------------------------------------------------------------------- the masters
+
+
+def test_every_lesson_with_exercises_has_two_or_more():
+    assert len(WRITTEN) >= 24
+    assert min(Counter(exercise.lesson for exercise in WRITTEN.values()).values()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("  minutes: 5\n", ""), "header lacks exercise: minutes"),
+        (("level: 1", "level: 4"), "level 4"),
+        (("lesson: 04-dilated-convolutions", "lesson: dilation"), "no lesson's file name"),
+        (("# A title", "A title"), "must begin with a title"),
+        (("# exercise: new-one", "# exercise: new"), "must begin with '# exercise: new-one"),
+        (("# check: new-one-a (2 points;", "# check: new-one-a (2 marks;"), "no marker looks like"),
+        (("# check: new-one-a", "# check: other-a"), "must be called new-one-a"),
+        (("### BEGIN HIDDEN TESTS\n", ""), "has no '### BEGIN HIDDEN"),
+        (("### BEGIN SOLUTION\n", ""), "has no '### BEGIN SOLUTION"),
+        (("{{ ask.words }}. Say", "{{ ask.word }}. Say"), "not under exercise: vary"),
+    ],
+)
+def test_a_fault_in_a_master_is_named(started, change, fault):
+    text = started.read_text()
+    assert change[0] in text
+    started.write_text(text.replace(*change))
+    with pytest.raises(ValueError, match=fault):
+        master.read(started)
+
+
+def test_hidden_tests_fall_into_statements_expressions_and_notes():
+    hidden = "import math\nf(1,\n  2)  # two lines\nx = 3\n[f(each) for each in (x, 4)]"
+    assert master.steps(hidden) == [
+        ("do", "import math", ""),
+        ("ask", "f(1,\n  2)", "two lines"),
+        ("do", "x = 3", ""),
+        ("ask", "[f(each) for each in (x, 4)]", ""),
+    ]
+
+
+def test_an_exercise_can_be_started_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "FOLDER", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["exercises", "start", "my-task"])
+    assert commands.main() == 0
+    assert master.read(tmp_path / "my-task.md").name == "my-task"
+    assert commands.main() == 2
+    assert "take another name" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["exercises", "start", "My Task"])
+    assert commands.main() == 2
+
+
+# -------------------------------------------------------------------------- learners' notebooks
+
+
+@pytest.mark.parametrize("exercise", WRITTEN.values(), ids=WRITTEN)
+def test_a_learners_notebook_is_what_its_master_gives(exercise):
+    assert learner.place(exercise).read_text(encoding="utf-8") == learner.text(exercise)
+
+
+def test_a_stale_a_missing_and_an_orphaned_notebook_are_named(tmp_path, monkeypatch, capsys):
+    def place(exercise):
+        return tmp_path / f"{exercise.name}.ipynb"
+
+    for module in (commands, learner):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
+        monkeypatch.setattr(module, "place", place)
+    commands.store(None)
+    assert commands.check(None) == 0
+    (tmp_path / "holes.ipynb").write_text("{}")
+    (tmp_path / "saving.ipynb").unlink()
+    (tmp_path / "gone.ipynb").write_text("{}")
+    capsys.readouterr()
+    assert commands.check(None) == 1
+    told = capsys.readouterr().out
+    assert "holes.ipynb is not" in told
+    assert "saving.ipynb is not" in told
+    assert "gone.ipynb has no master" in told
+
+
+@pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
+def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
+    for choices in master.variants(path):
+        exercise = master.read(path, choices)
+        cells = nbformat.reads(learner.text(exercise), as_version=4).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        assert code[0] == setup_cell()
+        assert master.YOUR_TURN in "\n".join(code)
+        lines = [line for source in code for line in source.splitlines()]
+        assert [line for line in lines if len(line) > LINE] == []
+        shown = leaks.squeezed("\n".join(cell.source for cell in cells))
+        for kind, text in leaks.secrets(exercise):
+            assert text not in shown, kind
+
+
+# ---------------------------------------------------------------------------- the book's pages
+
+CONFIGURATION = """
+import sys
+sys.path.insert(0, {extensions!r})
+extensions = ["myst_parser", "sphinx.ext.extlinks", "practice"]
+extlinks = {{"colab": ("https://example.org/%s", None)}}
+html_theme = "basic"
+exclude_patterns = ["lessons"]
+"""
+
+
+def build(folder, edition):
+    """Build a page of exercises, each secret of which holds the canary; the folder of the pages."""
+    tasks = folder / "lessons" / "exercises"
+    tasks.mkdir(parents=True, exist_ok=True)
+    for path in master.MASTERS:
+        text = path.read_text(encoding="utf-8")
+        text = text.replace("### END SOLUTION", f"# {CANARY}1\n    ### END SOLUTION")
+        text = text.replace("### END HIDDEN", f"# {CANARY}2\n### END HIDDEN")
+        (tasks / path.name).write_text(text.replace("# wrong: ", f"# wrong: {CANARY}3 "))
+    extensions = str(ROOT / "book" / "_ext")
+    (folder / "conf.py").write_text(CONFIGURATION.format(extensions=extensions))
+    lessons = sorted({exercise.lesson for exercise in WRITTEN.values()})
+    pages = [f"```{{practice}} {lesson}\n```\n" for lesson in lessons]
+    (folder / "index.md").write_text("# Practice\n\n" + "\n".join(pages))
+    sphinx = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", str(folder), str(folder / edition)]
+    environment = os.environ | {"EDITION": edition}
+    done = subprocess.run(sphinx, env=environment, capture_output=True, text=True)
+    return done, folder / edition
+
+
+def holders(folder, word):
+    """Names of the files that hold a word, in any case."""
+    return {p.name for p in folder.rglob("*") if p.is_file() and word in p.read_bytes().lower()}
+
+
+def test_the_students_edition_holds_no_secret_and_the_full_one_only_the_solutions(tmp_path):
+    done, students = build(tmp_path, "students")
+    assert done.returncode == 0, done.stderr
+    assert holders(students, CANARY.encode()) == set()
+    assert "index.html" in holders(students, b"count the holes")
+    done, full = build(tmp_path, "full")
+    assert done.returncode == 0, done.stderr
+    # The positive control: were it there, it would be found, in the search index too.
+    assert {"index.html", "searchindex.js"} <= holders(full, f"{CANARY}1".encode())
+    assert holders(full, f"{CANARY}2".encode()) == set()
+    assert holders(full, f"{CANARY}3".encode()) == set()
+
+
+def test_an_unknown_edition_is_told_which_there_are(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    practice = importlib.import_module("practice")
+    monkeypatch.setenv("EDITION", "teachers")
+    with pytest.raises(ExtensionError, match="full, students"):
+        practice.edition(None, SimpleNamespace())
+
+
+def test_a_leak_is_found_behind_markup_and_in_a_notebook(tmp_path):
+    exercise = WRITTEN["hold-out"]
+    solution = master.SOLUTION.search(exercise.sources("answer")[0])[2]
+    marked = solution.replace("np", "<span>np</span>").replace("[", "&#91;")
+    (tmp_path / "page.html").write_text(f"<pre>{marked}</pre>")
+    hidden = nbformat.v4.new_code_cell(exercise.checks[0].hidden)
+    nbformat.write(nbformat.v4.new_notebook(cells=[hidden]), tmp_path / "copy.ipynb")
+    (tmp_path / "fine.html").write_text(exercise.stub)
+    assert list(leaks.leaks(tmp_path, [exercise])) == [
+        "copy.ipynb holds a hidden test of hold-out",
+        "page.html holds a solution of hold-out",
+    ]
+
+
+# ------------------------------------------------------------------------------------ the judge
+
+
+@pytest.mark.parametrize(
+    ("got", "value", "verdict"),
+    [
+        (7.0, 7, True),
+        (0.33334, 1 / 3, True),
+        (0.334, 1 / 3, False),
+        (True, 1, False),
+        (1, True, False),
+        ("7", 7, False),
+        ([1, [2.0]], [1, [2]], True),
+        ([1], [1, 2], False),
+        ({"unfit": "Yes"}, 7, False),
+        (None, None, True),
+    ],
+)
+def test_a_value_is_right_by_number_and_kind(got, value, verdict):
+    assert same(got, value) is verdict
+
+
+@pytest.mark.parametrize(
+    ("source", "trouble"),
+    [
+        ("import os; os._exit(0)", "ended its own process"),
+        ("while True: pass", "more than 2 seconds"),
+        ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", "ended its own process"),
+    ],
+)
+def test_an_answer_that_never_comes_back_costs_its_points_and_nothing_else(source, trouble):
+    exercise = WRITTEN["whole-picture"]
+    with Runner(seconds=60) as limited:
+        right = expected(limited, exercise)
+        limited.seconds = 2
+        ran = answer(limited, exercise, source)
+        assert trouble in ran.trouble
+        assert sum(mark.points for mark in marks(exercise.checks, right, ran)) == 0
+        limited.seconds = 60
+        assert answer(limited, exercise, exercise.reference).values == right
+
+
+def test_nothing_runs_on_when_a_runner_is_stopped(tmp_path):
+    note = tmp_path / "process"
+    endless = f"import os\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: pass"
+    with Runner(seconds=60) as limited:
+        limited.run([], [], [])
+        limited.seconds = 5
+        limited.run([endless], [], [])
+    number = int(note.read_text())
+    for _ in range(600):  # the system takes a moment to end it, a busy one longer
+        if not psutil.pid_exists(number) or psutil.Process(number).status() == "zombie":
+            return
+        time.sleep(0.1)
+    pytest.fail("the endless cell runs on")
+
+
+def test_what_one_answer_defines_the_next_does_not_see(runner):
+    runner.run(["left_behind = 1"], [], [])
+    ran = runner.run(["print(left_behind)"], [], [])
+    assert ran.cells[0]["error"][0] == "NameError"
+
+
+def test_a_cell_sees_nothing_of_the_hidden_tests(runner):
+    look = (
+        "import gc, os, sys\n"
+        "held = [each for each in gc.get_objects() if isinstance(each, (list, dict))]\n"
+        "print(CANARY in repr(held))".replace("CANARY", "'zyx' + 'secret'")
+    )
+    ran = runner.run([look], [], [("ask", "'zyxsecret'", "")])
+    assert ran.values == ["zyxsecret"]
+    assert ran.cells[0]["text"].splitlines()[-1] == "False"
+
+
+def test_a_cell_may_print_much_but_little_is_kept(runner):
+    ran = runner.run(["print('x' * 10**7)"], [], [("ask", "1 + 1", "")])
+    assert len(ran.cells[0]["text"]) == 10_000
+    assert ran.values == [2]
+
+
+def test_magics_plots_and_awaits_run_as_in_a_notebook(runner):
+    cells = [
+        "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
+        "%%time\nx = 3",
+        "import asyncio\nawait asyncio.sleep(0)\ny = x + 1",
+        "!echo done",
+    ]
+    ran = runner.run(cells, [], [("ask", "y", "")])
+    assert [cell["error"] for cell in ran.cells] == [None] * 4
+    assert ran.values == [4]
+
+
+def test_a_hidden_test_that_fails_says_what_it_asks_about(runner):
+    exercise = WRITTEN["whole-picture"]
+    right = expected(runner, exercise)
+    known = (
+        "def full_views(size, field):\n    return {(32, 35): 4, (8, 99): 8}.get((size, field), 0)"
+    )
+    found = marks(exercise.checks, right, answer(runner, exercise, known))
+    told = (
+        "The asserts above pass, but a hidden test does not. "
+        "It asks about: a field wider than the picture."
+    )
+    assert found[0] == Mark("whole-picture-a", 0, 2, told)
