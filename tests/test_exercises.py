@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from exercises import __main__ as commands
 from exercises import leaks, learner, master
 from exercises.judge import Mark, Runner, answer, expected, marks, same
 from exercises.prove import gaps
-from notebooks import LINE, setup_cell
+from notebooks import LESSONS, LINE, setup_cell
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parent.parent
@@ -254,6 +255,13 @@ def test_a_leak_is_found_behind_markup_and_in_a_notebook(tmp_path):
         "copy.ipynb holds a hidden test of hold-out",
         "page.html holds a solution of hold-out",
     ]
+
+
+def test_no_lesson_gives_an_exercise_away(tmp_path):
+    """A learner would copy it, and the students' edition could not be built."""
+    for path in [*LESSONS, *(ROOT / "book").glob("*.md")]:
+        shutil.copy(path, tmp_path)
+    assert list(leaks.leaks(tmp_path, WRITTEN.values())) == []
 
 
 # ------------------------------------------------------------------------------------ the judge
