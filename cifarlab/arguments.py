@@ -112,7 +112,14 @@ def predictions(log_probabilities: Any, labels: Any) -> None:
         raise ValueError(
             f"log_probabilities={shown(log_probabilities)}; there must be one or more."
         )
-    classes = log_probabilities.shape[1]
+    into_classes(labels, log_probabilities.shape[1])
+
+
+def into_classes(labels: np.ndarray | torch.Tensor, classes: int) -> None:
+    """Nothing, if all of `labels`, one or more, are whole numbers from 0 to `classes` - 1.
+
+    Raises: ValueError that says so.
+    """
     if not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
             f"labels from {labels.min()} to {labels.max()}; the {classes} classes are "

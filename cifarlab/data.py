@@ -58,11 +58,8 @@ class Split:
         arguments.shaped("labels", self.labels, np.ndarray, ("N",), "int64")
         count = len(self.labels)
         arguments.shaped("images", self.images, np.ndarray, (count, "H", "W", 3), "uint8")
-        if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
-            raise ValueError(
-                f"labels from {self.labels.min()} to {self.labels.max()}; the {len(self.classes)} "
-                f"classes are 0 to {len(self.classes) - 1}."
-            )
+        if count:
+            arguments.into_classes(self.labels, len(self.classes))
 
     def __len__(self) -> int:
         return len(self.labels)

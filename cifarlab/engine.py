@@ -93,7 +93,9 @@ def numerics(
     kind, _, number = device.partition(":")
     available = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
     if f"{kind}:{number or 0}" not in available and device != "cpu":
-        raise ValueError(f"device={device!r}; this machine has: {', '.join(available)}.")
+        raise ValueError(
+            f"device={arguments.shown(device)}; this machine has: {', '.join(available)}."
+        )
 
     if precision is None and kind == "cuda":
         # A T4 emulates bf16, slowly, and would say that it supports it.

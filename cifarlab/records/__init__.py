@@ -151,7 +151,7 @@ def benchmark(name: str) -> dict:
     path = BENCHMARKS / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(path.stem for path in BENCHMARKS.glob("*.json")))
-        raise ValueError(f"no benchmark {name!r}; there are: {known}.")
+        raise ValueError(f"no benchmark {arguments.shown(name)}; there are: {known}.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
