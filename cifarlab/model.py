@@ -281,7 +281,7 @@ def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) ->
     Raises: TypeError or ValueError if `size` is not two whole numbers above 0.
     """
     arguments.instance("network", network, nn.Module)
-    arguments.pair("size", size, 1, 10_000)
+    size = arguments.pair("size", size, 1, 10_000)
     parameter = next(network.parameters())
     image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
     was_training = network.training

@@ -477,12 +477,11 @@ def effective(
     """
     arguments.instance("module", module, nn.Module)
     images = arguments.shaped("images", images, Tensor, ("N", "C", "H", "W"), None)
-    arguments.pair("unit", unit, 0)
+    y, x = unit = arguments.pair("unit", unit, 0)  # plain numbers: a tensor of bytes is a mask
     if not isinstance(layer, str) or layer not in dict(module.named_modules()):
         raise ValueError(f"layer={arguments.shown(layer)}; name one of `named_modules()`.")
     network = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
     pixels = images.detach().cpu().double().requires_grad_()
-    y, x = unit
     sums = []
 
     def look(_, inputs: Any, output: Tensor) -> None:
