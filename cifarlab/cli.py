@@ -52,6 +52,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--epochs", type=int, help="instead of the recipe's own")
     train.add_argument(
+        "--change",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="another field of the recipe, such as augmentation=cutout; may be repeated",
+    )
+    train.add_argument(
         "--data", choices=["cifar10", "synthetic"], default="cifar10", help="what to learn"
     )
     train.add_argument(
@@ -110,7 +117,9 @@ def splits(synthetic: bool, validation: bool) -> tuple[data.Split, data.Split]:
 
 def run_training(options: argparse.Namespace) -> None:
     """`cifarlab train`: data, network, engine, record, in this order."""
-    changes = {} if options.epochs is None else {"epochs": options.epochs}
+    changes = dict(map(read_change, options.change))
+    if options.epochs is not None:
+        changes["epochs"] = options.epochs
     recipe = recipes.get(options.recipe, **changes)
     arguments.whole("--seed", options.seed, 0, engine.LARGEST_SEED)
     arguments.whole("--workers", options.workers, 0, data.MOST_WORKERS)
@@ -166,6 +175,20 @@ def run_training(options: argparse.Namespace) -> None:
         f"{record.accuracy:.2f} % of the {record.scored_on} images after the last epoch; "
         f"the record is {record_path}",
     )
+
+
+def read_change(text: str) -> tuple[str, object]:
+    """A field of a recipe and its value: a number, `true`, `null` or a list as in JSON, or a name.
+
+    Raises: ValueError if there is no "=".
+    """
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--change {text}; write FIELD=VALUE, such as augmentation=cutout.")
+    try:
+        return field, json.loads(value)
+    except ValueError:
+        return field, value
 
 
 def describe(epoch: engine.Epoch, epochs: int) -> str:

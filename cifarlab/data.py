@@ -299,6 +299,7 @@ AUGMENTATIONS = {
     "affine": lambda: [affine()],
     "crop": lambda: [crop()],
     "cutout": lambda: [cutout()],
+    "flip-crop": lambda: [flip(), crop(margin=2)],  # little, for short training
     "all": lambda: [flip(), affine(), crop(), cutout()],
     "original": lambda: [
         flip(),

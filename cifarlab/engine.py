@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from cifarlab import arguments, data
+from cifarlab import arguments, data, model
 from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
 
@@ -211,23 +211,29 @@ def make_optimizer(
     """SGD, and the one-cycle schedule that moves its learning rate at each of `steps`.
 
     Raises: ValueError if the warm-up is one step, for which `OneCycleLR` divides by zero.
-    Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120.
+    Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120; a faster rate for the
+    biases of batch norms, Jordan 2024, section 3.4, arXiv:2404.00498.
     """
     if recipe.warmup_share * steps == 1:
         raise ValueError(
             f"warmup_share={recipe.warmup_share} of {steps} steps is a warm-up of one step; "
             "choose another share or another number of epochs."
         )
+    peak = recipe.peak_learning_rate
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    norm_biases = [layer.bias for layer in norms if layer.bias is not None]
+    apart = set(norm_biases)  # tensors are told apart by identity
+    others = [weights for weights in network.parameters() if weights not in apart]
     optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.peak_learning_rate,
+        [{"params": others}, {"params": norm_biases}],
+        lr=peak,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
     )
     schedule = OneCycleLR(
         optimizer,
-        recipe.peak_learning_rate,
+        [peak, peak * recipe.norm_bias_factor],
         total_steps=steps,
         pct_start=float(recipe.warmup_share),
         anneal_strategy=recipe.anneal,
@@ -276,6 +282,10 @@ def fit(
     numbers.place(network)
     to_numbers = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
     plain = data.pipeline(mean=recipe.mean, std=recipe.std)
+    for layer in network.modules():
+        if isinstance(layer, model.Whitening):
+            images, _ = next(iter(data.batches(train, plain, 5000)))
+            layer.learn(images)
     steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
     optimizer, schedule = make_optimizer(network, recipe, recipe.epochs * steps_per_epoch)
     scaler = numbers.scaler()

@@ -264,8 +264,39 @@ def test_an_interrupted_run_says_how_to_go_on(training, run, monkeypatch, tmp_pa
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones(run):
-    message = refused(run("train", "fast", "--data", "synthetic"))
-    assert "'fast'" in message and "baseline" in message
+    message = refused(run("train", "quick", "--data", "synthetic"))
+    assert "'quick'" in message and "baseline" in message
+
+
+def test_any_field_of_a_recipe_can_be_changed_and_the_record_says_so(training, tmp_path):
+    options = ["epochs=1", "augmentation=cutout", "nesterov=true", "std=[0.2, 0.2, 0.2]", "name=my"]
+    status, _, _ = training(*(part for each in options for part in ("--change", each)))
+    recipe = records.load(tmp_path / "run").recipe
+    assert status == 0
+    assert recipe == recipes.get(
+        "tiny",
+        name="my",
+        epochs=1,
+        augmentation="cutout",
+        nesterov=True,
+        std=(0.2, 0.2, 0.2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("epochs", "--change epochs; write FIELD=VALUE"),
+        ("pace=fast", "a recipe has no pace; its fields are"),
+        ("epochs=many", "epochs='many'; it must be a whole number"),
+        ("augmentation=3", "augmentation=3"),
+        ("augmentation=[]", "augmentation=[]"),
+        ("network={}", "network={}"),
+        ("std=[0.2]", "std=[0.2]; it must be three numbers"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_named(training, change, named):
+    assert named in refused(training("--change", change))
 
 
 @pytest.mark.parametrize("seed", [-1, -100])
@@ -414,7 +445,7 @@ def test_the_shipped_records_are_listed(run):
 def test_the_command_runs_as_a_program_of_its_own(tmp_path):
     """Once in a process of its own: exit status, one line, no traceback."""
     found = subprocess.run(
-        [sys.executable, "-m", "cifarlab.cli", "train", "fast"],
+        [sys.executable, "-m", "cifarlab.cli", "train", "quick"],
         capture_output=True,
         text=True,
         check=False,

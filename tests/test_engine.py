@@ -254,6 +254,37 @@ def test_one_step_of_warm_up_is_refused_with_a_remedy(plain, shapes):
     train(dataclasses.replace(recipe, epochs=2), shapes)
 
 
+def test_biases_of_batch_norms_have_their_own_rate(tiny):
+    """One step of plain SGD: they move by the factor, everything else as without it."""
+    recipe = dataclasses.replace(tiny, momentum=0.0, cycle_momentum=False)
+    images = torch.randn(8, 3, 32, 32)
+    moves = []
+    for factor in (1.0, 3.0):
+        network = make(recipe)
+        before = {name: weights.clone() for name, weights in network.named_parameters()}
+        changed = dataclasses.replace(recipe, norm_bias_factor=factor)
+        optimizer, _ = engine.make_optimizer(network, changed, 10)
+        torch.manual_seed(0)  # dropout draws from it
+        network(images)[:, :5].square().sum().backward()
+        optimizer.step()
+        moves.append({n: (w - before[n]).detach() for n, w in network.named_parameters()})
+    apart = {f"{name}.bias" for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    for name, once in moves[0].items():
+        assert name not in apart or once.any()
+        expected = 3 * once if name in apart else once
+        torch.testing.assert_close(moves[1][name], expected, atol=1e-6, rtol=1e-4)
+
+
+def test_a_whitening_layer_learns_from_the_first_images_and_stays_so(tiny, few, monkeypatch):
+    monkeypatch.setitem(model.NETWORKS, "whitened", lambda: model.FastNet(widths=(4, 4)))
+    recipe = dataclasses.replace(tiny, network="whitened", epochs=1)
+    network, _ = train(recipe, few)
+    alone = model.Whitening()
+    plain_pipeline = data.pipeline(mean=recipe.mean, std=recipe.std)
+    alone.learn(next(iter(data.batches(few[0], plain_pipeline, 5000)))[0])
+    torch.testing.assert_close(network.whitening.weight, alone.weight)
+
+
 def test_a_small_network_learns_the_synthetic_shapes(tiny):
     """Guessing gets 50 of 500 right; 200 are 22 deviations more.
 

@@ -1,5 +1,6 @@
 """The networks are the ones the course speaks of: their layers, their numbers, their reach."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -13,8 +14,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cifarlab import model
-from cifarlab.model import ConvBlock, DepthwiseSeparableConv, DilatedConv, SkipBlock, SkipNet
+from cifarlab import model, receptive_field
+from cifarlab.model import (
+    KINDS,
+    ConvBlock,
+    DepthwiseSeparableConv,
+    DilatedConv,
+    DilatedDepthwiseConv,
+    FastNet,
+    Residual,
+    SkipBlock,
+    SkipNet,
+    Whitening,
+)
 
 CASES = Path(__file__).parent / "cases"
 BLOCKS = [ConvBlock, DepthwiseSeparableConv, DilatedConv, SkipBlock]
@@ -83,6 +95,19 @@ def test_the_running_example_is_counted_as_by_hand():
     network = SkipNet()
     assert model.count_parameters(network) == weights + 2 * normed + 64 * 10 == 163_744
     assert model.count_multiply_adds(network) == weights * 32 * 32 + 64 * 10
+
+
+def test_the_fast_network_is_counted_as_by_hand():
+    """Whitening, two stages behind a stride each, the head; the maps are 31, 16 and 8 wide."""
+    whitening, early, late = 12 * 24, 9 * 24 * 48, 9 * 48 * 112
+    pair, separable = 2 * 9 * 48 * 48, 4 * (9 * 112 + 112 * 112)
+    norms = 2 * (3 * 48 + 5 * 112)
+    head = 112 * 10
+    network = FastNet()
+    weights = whitening + early + pair + late + separable + head
+    assert model.count_parameters(network) == weights + norms == 157_248
+    multiply_adds = 31**2 * whitening + 16**2 * (early + pair) + 8**2 * (late + separable) + head
+    assert model.count_multiply_adds(network) == multiply_adds
 
 
 def test_multiply_adds_see_stride_groups_and_image_size():
@@ -244,6 +269,68 @@ def test_a_skip_block_adds_what_came_in():
     images = torch.randn(2, 4, 6, 6)
     with torch.no_grad():
         torch.testing.assert_close(block(images), images.relu())
+
+
+@pytest.mark.parametrize("kinds", list(itertools.product(KINDS, KINDS)))
+def test_a_residual_block_adds_what_came_in_and_holds_what_its_kinds_cost(kinds):
+    """A dilated convolution has the weights of an ordinary one, a separable one far fewer."""
+    block = Residual(6, kinds).eval()
+    weights = {"dense": 9 * 6 * 6, "separable": 9 * 6 + 6 * 6}
+    expected = sum(weights[kind.removeprefix("dilated ")] for kind in kinds if kind != "dilated")
+    expected += kinds.count("dilated") * weights["dense"]
+    assert model.count_parameters(block) == expected + 2 * (6 + 6)  # and two batch norms
+    nn.init.zeros_(block.convs[-1].weight)
+    images = torch.randn(2, 6, 7, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(block(images), images.relu())
+
+
+@pytest.mark.parametrize(("kind", "field"), [(k, 5 if "dilated" in k else 3) for k in KINDS])
+def test_a_kind_of_convolution_sees_as_far_as_its_dilation_says(kind, field):
+    layers = model.convolution(kind, 2).eval()
+    table = receptive_field.analyze(layers, (9, 9), channels=2).table()
+    assert max(row.size for row in table) == (field, field)
+
+
+def test_an_unknown_kind_of_convolution_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="kind='grouped'.*dilated separable"):
+        FastNet(early=("dense", "grouped"))
+
+
+def test_a_residual_block_without_its_second_convolution_is_refused():
+    with pytest.raises(ValueError, match="two each"):
+        FastNet(late=("dense",) * 3)
+
+
+def test_a_dilated_depthwise_convolution_trains_as_it_is_used():
+    """Its training form is another computation of the same numbers, gradients included."""
+    layer = DilatedDepthwiseConv(5)
+    images = torch.randn(2, 5, 8, 8)
+    found = []
+    for training in (True, False):
+        layer.train(training).zero_grad()
+        outputs = layer(images)
+        (outputs * torch.arange(64).view(8, 8)).sum().backward()
+        found.append((outputs.detach(), layer.weight.grad.clone()))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_whitened_maps_are_of_equal_strength_and_unrelated_and_come_with_both_signs():
+    torch.manual_seed(0)
+    layer = Whitening()
+    images = torch.randn(20, 3, 9, 9).cumsum(dim=3)  # neighbours are alike, as in photographs
+    layer.learn(images)
+    maps = layer(images).movedim(1, 3).reshape(-1, 24)
+    related = maps[:, :12].T @ maps[:, :12] / len(maps)
+    torch.testing.assert_close(related, torch.eye(12), atol=2e-2, rtol=0)
+    torch.testing.assert_close(maps[:, 12:], -maps[:, :12])
+
+
+def test_whitening_of_one_colour_stays_finite_and_is_never_trained():
+    """Of a grey image all components but one are zero; dividing by them would end the run."""
+    layer = Whitening()
+    layer.learn(torch.ones(2, 3, 4, 4))
+    assert layer.weight.isfinite().all() and not layer.weight.requires_grad
 
 
 def test_a_skip_block_has_a_1x1_convolution_only_where_channels_change():

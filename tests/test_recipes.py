@@ -35,6 +35,7 @@ def test_the_baseline_is_the_run_of_2023():
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 0.0,
+        "norm_bias_factor": 1.0,
         "warmup_share": 0.3,
         "start_divisor": 25.0,
         "end_divisor": 1e4,
@@ -76,8 +77,8 @@ def test_changes_make_a_new_recipe_and_leave_the_old():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'fast'.*baseline"):
-        recipes.get("fast")
+    with pytest.raises(ValueError, match=r"'quick'.*baseline"):
+        recipes.get("quick")
 
 
 def test_an_unknown_field_is_answered_with_the_known_ones():
@@ -100,6 +101,7 @@ def test_an_unknown_field_is_answered_with_the_known_ones():
         ("peak_learning_rate", math.inf, 0.5),
         ("momentum", 1.1, 1),
         ("weight_decay", -1e-4, 0),
+        ("norm_bias_factor", -1, 0),
         ("warmup_share", 1.1, 1),
         ("start_divisor", 0, 1),
         ("end_divisor", 0, 1),
@@ -125,6 +127,7 @@ NUMBERS = [
     "peak_learning_rate",
     "momentum",
     "weight_decay",
+    "norm_bias_factor",
     "warmup_share",
     "start_divisor",
     "end_divisor",
