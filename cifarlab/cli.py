@@ -130,14 +130,17 @@ def run_training(options: argparse.Namespace) -> None:
         raise ValueError(f"{out} holds a run; add --resume to go on, or name another --out.")
     if options.resume and not checkpoint.exists():
         raise ValueError(f"{out} holds no run to go on with; begin one without --resume.")
+    torch.manual_seed(options.seed)
+    try:
+        network = model.create(recipe.network, **recipe.network_options)
+    except TypeError as error:
+        raise ValueError(f"network_options of {recipe.network!r}: {error}") from error
     train, held_out = splits(options.data == "synthetic", options.validation)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{out} can't be made ({error}); name another --out.") from error
 
-    torch.manual_seed(options.seed)
-    network = model.create(recipe.network)
     record = records.begin(
         recipe,
         options.seed,

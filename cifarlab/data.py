@@ -299,12 +299,18 @@ AUGMENTATIONS = {
     "affine": lambda: [affine()],
     "crop": lambda: [crop()],
     "cutout": lambda: [cutout()],
+    "cutout-8": lambda: [cutout(8)],
     "flip-crop": lambda: [flip(), crop(margin=2)],  # little, for short training
     "all": lambda: [flip(), affine(), crop(), cutout()],
     "original": lambda: [
         flip(),
         affine(translate=2, scale=0.1, rotate=45, shear=0),
         cutout(fill=(0, 0, 0)),
+    ],
+    "original-mean-fill": lambda: [
+        flip(),
+        affine(translate=2, scale=0.1, rotate=45, shear=0),
+        cutout(),
     ],
 }
 

@@ -371,8 +371,11 @@ class FastNet(nn.Module):
 
 def stage(in_channels: int, channels: int, kinds: Sequence[str]) -> nn.Sequential:
     """A convolution of stride 2, then residual blocks: (N, in, H, W) -> (N, channels, H/2, W/2)."""
-    if len(kinds) % 2:
-        raise ValueError(f"kinds={arguments.shown(kinds)}; residual blocks take two each.")
+    if not isinstance(kinds, list | tuple) or len(kinds) % 2:
+        raise ValueError(
+            f"kinds={arguments.shown(kinds)}; give a list of an even number of kinds, for a "
+            "residual block takes two."
+        )
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, bias=False),
         fast_norm(channels),
@@ -389,6 +392,11 @@ def names() -> list[str]:
     return sorted(NETWORKS)
 
 
+def options_of(name: str) -> list[str]:
+    """Names of the options that `create` takes for the network called `name`."""
+    return list(inspect.signature(NETWORKS[name]).parameters)
+
+
 def create(name: str, **options) -> nn.Module:
     """The network called `name`, with fresh random weights from torch's global generator.
 
@@ -400,7 +408,7 @@ def create(name: str, **options) -> nn.Module:
         raise ValueError(
             f"no network is called {arguments.shown(name)}; choose one of: {', '.join(names())}."
         )
-    known = inspect.signature(NETWORKS[name]).parameters
+    known = options_of(name)
     if unknown := sorted(set(options) - set(known)):
         raise TypeError(
             f"the network {name!r} has no {', '.join(unknown)}; its options: {', '.join(known)}."

@@ -3,8 +3,9 @@
 Lesson: Train under 200,000 parameters.
 """
 
+import json
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from cifarlab import arguments, data, model
 
@@ -15,6 +16,7 @@ class Recipe:
 
     name: str
     network: str  # a name of `model.names()`
+    network_options: dict = field(default_factory=dict, hash=False)  # of `model.create`
     epochs: int
     batch_size: int  # images
     peak_learning_rate: float  # top of the one cycle
@@ -44,6 +46,17 @@ class Recipe:
                 f"name={arguments.shown(self.name)}; it names files: it must be 1 to 100 letters, "
                 "digits, dots, dashes or underscores."
             )
+        try:
+            plain = json.loads(json.dumps(self.network_options))  # lists for tuples, as in a record
+        except (TypeError, ValueError, RecursionError):
+            plain = None
+        known = model.options_of(self.network)
+        if not isinstance(plain, dict) or not set(plain) <= set(known):
+            raise ValueError(
+                f"network_options={arguments.shown(self.network_options)}; it must be a "
+                f"dictionary of what {self.network!r} takes ({', '.join(known)}), as JSON has it."
+            )
+        object.__setattr__(self, "network_options", plain)
         for name in ("nesterov", "cycle_momentum", "test_every_epoch"):
             if not isinstance(getattr(self, name), bool):
                 shown = arguments.shown(getattr(self, name))
@@ -135,7 +148,7 @@ def get(name: str, /, **changes) -> Recipe:
         raise ValueError(
             f"no recipe is called {arguments.shown(name)}; choose one of: {', '.join(names())}."
         )
-    known = {field.name for field in fields(Recipe)}
+    known = {each.name for each in fields(Recipe)}
     if unknown := sorted(set(changes) - known):
         raise ValueError(
             f"a recipe has no {', '.join(unknown)}; its fields are: {', '.join(sorted(known))}."

@@ -230,7 +230,7 @@ CASES = {
         "size",
         is_row(2, is_whole(1, 10_000)),
     ),
-    "get": (recipes.get, "name", is_one_of("baseline")),
+    "get": (lambda name: recipes.get(name), "name", is_one_of("baseline")),
     "Recipe network": (recipe, "network", is_one_of("skipnet")),
     "Recipe augmentation": (recipe, "augmentation", is_one_of(*data.AUGMENTATIONS)),
     "Recipe anneal": (recipe, "anneal", is_one_of("cos", "linear")),

@@ -292,6 +292,7 @@ def test_any_field_of_a_recipe_can_be_changed_and_the_record_says_so(training, t
         ("augmentation=3", "augmentation=3"),
         ("augmentation=[]", "augmentation=[]"),
         ("network={}", "network={}"),
+        ('network_options={"dropout": "much"}', "network_options of 'tiny'"),
         ("std=[0.2]", "std=[0.2]; it must be three numbers"),
     ],
 )

@@ -29,6 +29,7 @@ def test_the_baseline_is_the_run_of_2023():
     assert dataclasses.asdict(baseline) == {
         "name": "baseline",
         "network": "skipnet",
+        "network_options": {},
         "epochs": 30,
         "batch_size": 128,
         "peak_learning_rate": 0.5,
@@ -92,6 +93,9 @@ def test_an_unknown_field_is_answered_with_the_known_ones():
         ("network", "resnet", "skipnet"),
         ("augmentation", "mixup", "cutout"),
         ("anneal", "cosine", "cos"),
+        ("network_options", {"depth": 3}, {"dropout": 0.1}),
+        ("network_options", {"dropout": math}, {"dropout": 0.1}),
+        ("network_options", [], {}),
         ("epochs", 0, 1),
         ("epochs", 1.5, 2),
         ("epochs", "3", 3),
@@ -161,6 +165,7 @@ def test_nesterov_without_momentum_is_refused():
             "ema_decay": st.none() | st.floats(0.1, 0.9),
             "warmup_share": st.floats(0, 1),
             "std": st.tuples(*[st.floats(0.01, 1)] * 3),
+            "network_options": st.fixed_dictionaries({"dropout": st.floats(0, 1) | st.tuples()}),
         },
     )
 )

@@ -28,6 +28,7 @@ from cifarlab.recipes import Recipe
 
 SHIPPED = Path(__file__).parent
 BENCHMARKS = SHIPPED / "benchmarks"
+EXPERIMENTS = SHIPPED / "experiments"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +149,22 @@ def benchmark(name: str) -> dict:
 
     Raises: ValueError if nothing of that name ships with the package.
     """
-    path = BENCHMARKS / f"{name}.json"
+    return _shipped(BENCHMARKS, "benchmark", name)
+
+
+def experiment(name: str) -> dict:
+    """The summary that `tools/experiment.py <name>` last wrote: a question, and its arms.
+
+    Raises: ValueError if nothing of that name ships with the package.
+    """
+    return _shipped(EXPERIMENTS, "experiment", name)
+
+
+def _shipped(folder: Path, kind: str, name: str) -> dict:
+    path = folder / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in BENCHMARKS.glob("*.json")))
-        raise ValueError(f"no benchmark {arguments.shown(name)}; there are: {known}.")
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.json")))
+        raise ValueError(f"no {kind} {arguments.shown(name)}; there are: {known}.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -202,7 +215,7 @@ def load_network(name: str | os.PathLike) -> nn.Module:
     Raises: ValueError if the record has no weights, or damaged ones.
     """
     record, path = load(name), find(name).with_suffix(".safetensors")
-    network = model.create(record.recipe.network)
+    network = model.create(record.recipe.network, **record.recipe.network_options)
     try:
         weights = load_file(path)
         network.load_state_dict({key: weights[key] for key in network.state_dict()})

@@ -1,0 +1,160 @@
+"""An experiment runs what is missing, each run by itself, and sums up what really ran."""
+
+import json
+import math
+import shlex
+import statistics
+import sys
+from dataclasses import replace
+
+import experiment
+import pytest
+from experiment import Arm, Experiment, interval
+
+from cifarlab import cli, data, model, recipes, records
+
+ARMS = [
+    Arm("plain", "tiny", {"epochs": 1}, seeds=range(2)),
+    Arm("no dropout", "tiny", {"epochs": 1, "network_options": {"dropout": 0.0}}, seeds=[0]),
+]
+
+
+@pytest.fixture
+def command(tiny, monkeypatch, tmp_path, capsys):
+    """Call the tool with an experiment of three runs on few synthetic shapes; what it prints."""
+    synthetic = data.synthetic
+    monkeypatch.setattr(data, "synthetic", lambda count, seed: synthetic(count // 10, seed))
+    monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": Experiment("Why?", ARMS)})
+    monkeypatch.setattr(records, "EXPERIMENTS", tmp_path / "summaries")
+    monkeypatch.chdir(tmp_path)
+
+    monkeypatch.setattr(experiment, "run", cli.main)  # in this process, which knows `tiny`
+
+    def call(*options):
+        monkeypatch.setattr(sys, "argv", ["experiment.py", "small", *options])
+        try:
+            status = experiment.main()
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
+SYNTHETIC = ["--data", "synthetic", "--device", "cpu", "--precision", "fp32"]
+
+
+def test_all_runs_are_made_and_summed_up_with_what_was_changed(command):
+    status, out, _ = command(*SYNTHETIC)
+    assert status == 0 and "sums up 3 of 3 runs" in out
+    found = records.experiment("small")
+    assert found["question"] == "Why?"
+    plain, no_dropout = found["arms"]
+    assert (plain["seeds"], no_dropout["seeds"]) == ([0, 1], [0])
+    assert no_dropout["recipe"]["network_options"] == {"dropout": 0.0}
+    runs = [records.load(f"runs/experiments/small/plain-seed{seed}") for seed in (0, 1)]
+    assert plain["test_accuracy"] == [run.test_accuracy for run in runs]
+    assert plain["mean"] == statistics.mean(plain["test_accuracy"])
+    assert plain["parameters"] == model.count_parameters(model.create("tiny"))
+    assert no_dropout["interval"] is None, "one run says nothing of the next"
+
+
+def test_the_training_images_are_scored_as_they_are(command):
+    """While learning, images are augmented and dropout is on; afterwards neither."""
+    command(*SYNTHETIC)
+    arm = records.experiment("small")["arms"][0]
+    assert len(set(arm["train_accuracy"] + arm["train_accuracy_while_learning"])) > 2
+    assert all(0 < accuracy < 100 for accuracy in arm["train_accuracy"])
+
+
+def test_a_finished_run_is_not_made_again_and_a_stopped_one_goes_on(command, tmp_path):
+    runs = tmp_path / "runs" / "experiments" / "small"
+    assert (
+        cli.main(["train", "tiny", "--change=epochs=1", "--out", f"{runs}/plain-seed0", *SYNTHETIC])
+        == 0
+    )
+    stopped = ["train", "tiny", "--change=epochs=1", "--seed=1", "--out", f"{runs}/plain-seed1"]
+    assert cli.main([*stopped, *SYNTHETIC]) == 0
+    (runs / "plain-seed1" / "record.safetensors").unlink()  # written last
+    _, out, _ = command("--print")
+    lines = [shlex.split(line) for line in out.splitlines() if line.startswith("cifarlab")]
+    assert [line[line.index("--seed") + 1] for line in lines] == ["1", "0"]
+    assert ["--resume" in line for line in lines] == [True, False]
+
+
+def test_a_printed_command_makes_the_run_that_is_collected(command):
+    """So they can be carried to other machines, and the folders back."""
+    _, out, _ = command("--print", *SYNTHETIC)
+    for line in out.splitlines():
+        assert cli.main(shlex.split(line)[1:]) == 0
+    status, out, _ = command("--collect")
+    assert status == 0 and "3 of 3 runs" in out
+    assert command("--print")[1].strip() == ""
+
+
+def test_to_collect_nothing_is_refused_with_the_place_of_the_first_run(command, tmp_path):
+    status, _, err = command("--collect")
+    assert status == 2 and "no run of 'plain' is finished" in err and "plain-seed0" in err
+    assert not (tmp_path / "summaries").exists()
+
+
+def test_a_run_that_was_made_another_way_is_not_summed_up(command):
+    command(*SYNTHETIC)
+    path = records.find("runs/experiments/small/plain-seed1")
+    record = records.load(path)
+    records.save(replace(record, recipe=replace(record.recipe, momentum=0.5)), path)
+    status, _, err = command("--collect")
+    assert status == 2 and "plain-seed1 was made another way" in err
+
+
+def test_a_run_that_fails_ends_the_experiment_with_its_status(command):
+    status, out, _ = command("--device", "cuda:99")
+    assert status == 2
+    assert out.count("cifarlab train") == 1
+
+
+def test_an_unknown_experiment_is_answered_with_the_known_ones(command, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["experiment.py", "convolution"])
+    with pytest.raises(SystemExit) as stopped:
+        experiment.main()
+    assert stopped.value.code == 2
+
+
+def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own(tmp_path):
+    folders = []
+    for each in experiment.EXPERIMENTS.values():
+        for arm in each.arms:
+            recipe = recipes.get(arm.recipe, **arm.changes)
+            network = model.create(recipe.network, **recipe.network_options)
+            assert model.count_parameters(network) < 200_000, arm.name
+            folders += [arm.folder(tmp_path / each.question, seed) for seed in arm.seeds]
+    assert len(set(folders)) == len(folders)
+
+
+def test_the_arms_on_convolutions_are_equal_in_what_they_say():
+    """Parameters within one per cent; the same field, counted by the package."""
+    counts, fields = [], []
+    for arm in experiment.EXPERIMENTS["convolutions"].arms:
+        network = model.create("fast", **arm.changes["network_options"])
+        if arm.name.startswith("equal parameters"):
+            counts.append(model.count_parameters(network))
+        else:
+            fields.append(experiment.view(network))
+    assert max(counts) / min(counts) < 1.01
+    assert fields == [{"receptive_field": 48, "coverage": 1.0}] * 4
+
+
+def test_an_interval_is_students():
+    """Of 1, 2, 3: mean 2, deviation 1, t of 2 degrees of freedom 4.303."""
+    low, high = interval([1.0, 2.0, 3.0])
+    assert math.isclose(high - 2, 4.3027 / math.sqrt(3), rel_tol=1e-4) and math.isclose(
+        low + high, 4
+    )
+    low, high = interval([1.0, 2.0, 3.0], of_next=True)
+    assert math.isclose(high - 2, 4.3027 * math.sqrt(4 / 3), rel_tol=1e-4)
+
+
+def test_a_summary_survives_being_json(command):
+    command(*SYNTHETIC)
+    found = records.experiment("small")
+    assert json.loads(json.dumps(found)) == found
