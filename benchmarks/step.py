@@ -18,11 +18,14 @@ from cifarlab import data, engine, model, recipes, records
 PLAIN = engine.Numerics("cpu", "fp32", "NCHW")
 
 
-def stepper(numbers: engine.Numerics, images: torch.Tensor, labels: torch.Tensor):
-    """A function that takes one step of the running example and gives its seconds."""
+def stepper(
+    recipe: recipes.Recipe, numbers: engine.Numerics, images: torch.Tensor, labels: torch.Tensor
+):
+    """A function that takes one training step by `recipe` and gives its seconds."""
     torch.manual_seed(0)
-    network = numbers.place(model.create("skipnet")).train()
-    optimizer, _ = engine.make_optimizer(network, recipes.get("baseline"), steps=1000)
+    network = model.create(recipe.network, **recipe.network_options)
+    numbers.place(network).train()
+    optimizer, _ = engine.make_optimizer(network, recipe, steps=1000)
 
     def step() -> float:
         started = time.perf_counter()
@@ -48,13 +51,14 @@ def main() -> None:
     )
 
     images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
-    plain = stepper(PLAIN, images, labels)
+    baseline = recipes.get("baseline")
+    plain = stepper(baseline, PLAIN, images, labels)
     seconds = {"plain": [], "plain, memory kept": [], "engine": []}
     # `keep_freed_memory` can't be undone in a process, so the plain way goes first, alone.
     plain()
     seconds["plain"] = [plain() for _ in range(rounds)]
     engine.keep_freed_memory()
-    ours = stepper(numbers, images, labels)
+    ours = stepper(baseline, numbers, images, labels)
     plain(), ours()
     for _ in range(rounds):
         seconds["plain, memory kept"].append(plain())

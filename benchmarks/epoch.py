@@ -1,0 +1,124 @@
+"""What an epoch costs, of each recipe; and of `fast` in other widths and with other threads.
+
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/epoch.py [--rounds 5]
+
+Every figure is a median over rounds, in which all ways take turns in one process; an epoch is its
+number of steps times one. The original's way is fp32, NCHW, and each image augmented in the main
+process just before its step. Synthetic images: the pixels change nothing about the time.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+import torch
+from step import PLAIN, stepper
+
+from cifarlab import data, engine, model, recipes, records
+
+IMAGES = 50_000  # of CIFAR-10, in an epoch
+
+
+def augmenter(recipe: recipes.Recipe, split: data.Split):
+    """A function that prepares one batch of `recipe` and gives its seconds."""
+    batches = data.Epoch(
+        split,
+        data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std),
+        recipe.batch_size,
+        shuffle=True,
+        seed=0,
+        epoch=1,
+    )
+
+    def prepare() -> float:
+        started = time.perf_counter()
+        batches[0]
+        return time.perf_counter() - started
+
+    return prepare
+
+
+def measured(ways: dict, rounds: int) -> dict:
+    """Median seconds of each of `ways`, which take turns; the first round only warms up."""
+    seconds = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, run in ways.items():
+            taken = run()
+            if number:
+                seconds[way].append(taken)
+    return {way: statistics.median(values) for way, values in seconds.items()}
+
+
+def steps(recipe: recipes.Recipe) -> int:
+    """Steps of one epoch of CIFAR-10."""
+    return -(-IMAGES // recipe.batch_size)
+
+
+def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
+    """Print seconds per epoch and minutes per run of every recipe and of the original's way."""
+    split = data.synthetic(512)
+    ways = {}
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        images = torch.randn(recipe.batch_size, 3, 32, 32)
+        labels = torch.randint(10, (recipe.batch_size,))
+        ways[name, "data"] = augmenter(recipe, split)
+        ways[name, "step"] = stepper(recipe, numbers, images, labels)
+        if name == "baseline":
+            ways["original", "data"] = ways[name, "data"]
+            ways["original", "step"] = stepper(recipe, PLAIN, images, labels)
+    seconds = measured(ways, rounds)
+    for name in ["original", *recipes.names()]:
+        recipe = recipes.get("baseline" if name == "original" else name)
+        prepared, step = seconds[name, "data"], seconds[name, "step"]
+        epoch = steps(recipe) * (prepared + step)
+        print(
+            f"{name:10} {epoch:6.0f} s an epoch, {recipe.epochs * epoch / 60:6.1f} min in all, "
+            f"{prepared / (prepared + step):.0%} of it in data"
+        )
+
+
+def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
+    """Print seconds per epoch of `fast` against its width, then against the number of threads."""
+    images, labels = torch.randn(256, 3, 32, 32), torch.randint(10, (256,))
+    ways, counts = {}, {}
+    for widths in [(24, 56), (34, 79), (48, 112), (68, 158)]:
+        recipe = recipes.get("fast", network_options={"widths": widths})
+        network = model.create("fast", **recipe.network_options)
+        counts[widths] = model.count_multiply_adds(network) / 1e6
+        ways[widths] = stepper(recipe, numbers, images, labels)
+    for widths, seconds in measured(ways, rounds).items():
+        epoch = steps(recipes.get("fast")) * seconds
+        print(f"widths {widths}: {counts[widths]:5.1f} M multiply-adds, {epoch:5.1f} s an epoch")
+    step = stepper(recipes.get("fast"), numbers, images, labels)
+
+    def with_threads(count: int):
+        def run() -> float:
+            torch.set_num_threads(count)
+            return step()
+
+        return run
+
+    ways = {count: with_threads(count) for count in range(1, os.cpu_count() + 1)}
+    for count, seconds in measured(ways, rounds).items():
+        print(f"{count} threads: {steps(recipes.get('fast')) * seconds:5.1f} s an epoch of fast")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    numbers = engine.numerics()
+    print(
+        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, {numbers.precision}, load {os.getloadavg()[0]:.1f}"
+    )
+    engine.keep_freed_memory()
+    compare_recipes(numbers, rounds)
+    compare_sizes(numbers, rounds)
+
+
+if __name__ == "__main__":
+    main()
