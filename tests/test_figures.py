@@ -57,8 +57,8 @@ def test_a_figure_starts_with_what_it_is_given():
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("quiz", {}, "no figure 'quiz'; there are: convolution-stepper, dense-dilated-separable"),
-        ("stepper", {}, "no figure 'stepper'; there are: convolution-stepper,"),
+        ("quiz", {}, "no figure 'quiz'; there are: augmentation-gallery, convolution-stepper,"),
+        ("stepper", {}, "no figure 'stepper'; there are: augmentation-gallery, convolution"),
         ("convolution-stepper", {"karnel": 3}, "no parameter 'karnel'; it has: size, kernel,"),
         ("convolution-stepper", {"kernel": 6}, "kernel of convolution-stepper is 6; .* 1 to 5"),
         ("convolution-stepper", {"kernel": 2.5}, "is 2.5; it takes whole numbers"),
@@ -368,6 +368,71 @@ def test_a_click_chooses_the_unit_whose_field_has_its_centre_nearest(compute):
         middle = case["start"] + (case["size"] - 1) / 2 - case["pixel"]
         distances = [abs(middle + case["jump"] * each) for each in range(case["units"])]
         assert distances[unit] == min(distances), case
+
+
+# ------------------------------------------------------------------------------- the gallery
+
+
+def test_a_unit_sees_and_a_hole_hides_as_many_pixels_as_in_the_network(compute):
+    with torch.device("meta"):
+        fields = analyze(model.create("skipnet"), (32, 32))
+    sizes = figures.gallery()["fields"]
+    assert sizes == {layer: fields[layer].size[1] for layer in sizes}
+    cases = draw({"y": (0, 31), "x": (0, 31), "left": (0, 31), "top": (0, 31), "side": (0, 32)})
+    for number, case in enumerate(cases):
+        case["layer"] = [*sizes][number % len(sizes)]
+        right, bottom = (min(case[corner] + case["side"], 32) for corner in ("left", "top"))
+        case["hole"] = [case["left"], case["top"], right, bottom]
+    cases[0]["hole"] = None
+    sized = [{**case, "size": sizes[case["layer"]]} for case in cases]
+    counts = compute("augmentation-gallery", "covered([x.y, x.x], x.size, 32, x.hole)", sized)
+    assert sum(found["hidden"] > 0 for found in counts) > 100
+    for case, found in zip(cases, counts, strict=True):
+        seen = fields[case["layer"]].taps(case["y"], case["x"])
+        left, top, right, bottom = case["hole"] or (0, 0, 0, 0)
+        hidden = seen[top:bottom, left:right].sum()
+        assert found == {"seen": seen.sum(), "hidden": hidden}, case
+
+
+def test_a_place_is_pulled_back_through_every_matrix_of_the_gallery(compute):
+    matrices = [each["matrix"] for each in figures.gallery()["draws"]]
+    places = [[0, 0], [31, 7.5], [-4, 40]]
+    cases = [{"matrix": matrix, "place": place} for matrix in matrices for place in places]
+    for case, (x, y) in zip(
+        cases, compute("augmentation-gallery", "pullBack(x.place, x.matrix)", cases), strict=True
+    ):
+        assert np.array(case["matrix"]) @ [x, y, 1] == pytest.approx(case["place"])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        ({}, []),
+        ({"flip": True}, ["mirrored"]),
+        ({"scale": -0.5}, ["scaled to 50 %"]),
+        ({"rotate": 2.5}, ["rotated by 2.5° counter-clockwise"]),
+        ({"rotate": -90}, ["rotated by 90° clockwise"]),
+        ({"shear": [1.5, -2]}, ["sheared by 1.5° along the rows and −2° along the columns"]),
+        ({"translate": [1, -2]}, ["moved 1 pixel to the right and 2 pixels up"]),
+        ({"translate": [0, 3]}, ["moved 3 pixels down"]),
+        ({"crop": [-4, 0]}, ["cropped by a window 4 pixels to the left"]),
+        ({"hole": [13, 2, 29, 18]}, ["columns 13 to 28 and rows 2 to 17 cut out"]),
+        (
+            {"hole": [0, 0, 8, 8], "flip": True},
+            ["mirrored", "columns 0 to 7 and rows 0 to 7 cut out"],
+        ),
+    ],
+)
+def test_what_was_drawn_is_said_in_words(compute, drawn, words):
+    assert compute("augmentation-gallery", "described(x)", [drawn]) == [words]
+
+
+def test_the_gallery_can_be_started_with_each_transform_and_layer_that_it_holds(compute):
+    held, limits = figures.gallery(), figures.parameters(figures.FOLDER / "augmentation-gallery.js")
+    known = compute("augmentation-gallery", "Object.keys(TRANSFORMS)", [0])[0]
+    transforms = [*dict.fromkeys(each["transform"] for each in held["draws"])]
+    assert transforms == known == limits["transform"]["among"]
+    assert ["none", *held["fields"]] == limits["layer"]["among"]
 
 
 # ----------------------------------------------------------------------------------- quizzes

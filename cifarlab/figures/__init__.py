@@ -4,6 +4,7 @@ Each is one JavaScript file in this folder, drawn behind what `figure.js` gives 
 HTML it carries its script along: it needs no kernel, no file beside it and no network.
 """
 
+import base64
 import html
 import json
 import re
@@ -69,7 +70,9 @@ def show(name: str, **given: Any) -> Figure:
             names = ", ".join(limits["among"])
             raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
     convert = {"picture": colours, "layers": chain}
-    return Figure(name, {key: convert.get(key, lambda v: v)(each) for key, each in given.items()})
+    start = {key: convert.get(key, lambda v: v)(each) for key, each in given.items()}
+    material = {"augmentation-gallery": gallery}
+    return Figure(name, {**start, **material.get(name, dict)()})
 
 
 def parameters(script: Path) -> dict[str, dict]:
@@ -91,6 +94,16 @@ def colours(picture: Any) -> list[str]:
             f"picture is {picture.shape} of {picture.dtype}; pass a square one (H, H, 3) of uint8."
         )
     return ["".join(f"{value >> 4:x}" for value in row.ravel()) for row in picture]
+
+
+def gallery() -> dict[str, Any]:
+    """The draws of the augmentation gallery, and its pictures as an address that holds them.
+
+    `tools/gallery.py` makes both files.
+    """
+    numbers = json.loads((FOLDER / "augmentation-gallery.json").read_text(encoding="utf-8"))
+    pictures = base64.b64encode((FOLDER / "augmentation-gallery.webp").read_bytes()).decode()
+    return {**numbers, "sprite": f"data:image/webp;base64,{pictures}"}
 
 
 def chain(network: Any) -> list[dict]:
