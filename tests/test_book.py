@@ -247,6 +247,68 @@ def test_the_explorer_follows_what_is_edited(visit):
     expect(status(explorer)).to_contain_text("of layer 1 looks at")
 
 
+# --------------------------------------------------------------------- augmentation gallery
+
+
+def test_the_gallery_goes_round_its_draws_and_strengths_by_keyboard(visit):
+    page = visit(PLAY)
+    shown = figure(page, "augmentation-gallery")
+    shown.get_by_label("Transform").select_option("cutout")
+    expect(status(shown)).to_contain_text("Draw 1 of 4: columns")
+    shown.get_by_role("button", name="Next draw").focus()
+    page.keyboard.press("Enter")
+    expect(status(shown)).to_contain_text("Draw 2 of 4")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(status(shown)).to_contain_text("Draw 4 of 4")
+    strength = shown.get_by_role("slider", name="Strength")
+    strength.focus()
+    page.keyboard.press("End")
+    expect(strength).to_have_attribute("aria-valuetext", "hole of 24 × 24 pixels")
+    hole = next(
+        each["hole"]
+        for each in reversed(figures.gallery()["draws"])
+        if each["transform"] == "cutout" and each["strength"] == 24
+    )
+    words = f"columns {hole[0]} to {hole[2] - 1} and rows {hole[1]} to {hole[3] - 1} cut out"
+    expect(status(shown)).to_contain_text(words)
+    expect(shown.get_by_role("img", name=f"After. Draw 4 of 4: {words}")).to_be_visible()
+
+
+def test_the_gallery_shows_another_picture_for_another_draw_and_another_class(visit):
+    shown = figure(visit(PLAY), "augmentation-gallery")
+    new, old = shown.locator(".after svg svg"), shown.locator(".before svg svg")
+    first = new.screenshot()
+    shown.get_by_role("button", name="Next draw").click()
+    second, horse = new.screenshot(), old.screenshot()
+    assert second != first
+    shown.get_by_label("Picture").select_option("ship")
+    expect(shown.get_by_role("img", name="Before: ship")).to_be_visible()
+    assert old.screenshot() != horse
+    assert new.screenshot() != second
+
+
+def test_the_gallery_counts_what_a_hole_hides_of_the_field_under_the_pointer(visit):
+    """A unit of conv1 sees 11 pixels each way; one in the corner 6 of them, the rest is padding."""
+    page = visit(PLAY)
+    shown = figure(page, "augmentation-gallery")
+    picture = shown.locator(".after > svg")
+    box = picture.bounding_box()
+    # The first pixel lies at this share of the canvas: 32 pixels, and 1.5 of padding around.
+    corner = {"x": box["width"] * 2 / 35, "y": box["height"] * 2 / 35}
+    picture.click(position=corner)
+    expect(status(shown)).to_contain_text("Unit (0, 0) of conv1 sees 36 pixels of the new picture")
+    shown.get_by_role("slider", name="row", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(shown)).to_contain_text("Unit (1, 0) of conv1 sees 42 pixels")
+    shown.get_by_label("Field of a unit of").select_option("conv4")
+    expect(status(shown)).to_contain_text("Unit (1, 0) of conv4 sees")
+    shown.get_by_label("Field of a unit of").select_option("none")
+    expect(status(shown)).not_to_contain_text("Unit")
+    expect(shown.get_by_role("slider", name="row", exact=True)).to_be_hidden()
+
+
 # ----------------------------------------------------------------- dense, dilated, separable
 
 
