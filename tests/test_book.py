@@ -3,6 +3,7 @@
 `make test` builds the book first. Without one, or without a browser, these tests are skipped.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -309,6 +310,66 @@ def test_the_gallery_counts_what_a_hole_hides_of_the_field_under_the_pointer(vis
     expect(shown.get_by_role("slider", name="row", exact=True)).to_be_hidden()
 
 
+# ------------------------------------------------------------------------------ run browser
+
+
+def test_the_browser_reads_two_runs_at_an_epoch_by_keyboard(visit):
+    """The run of 2023 logged 45.37 and 51.40 % on the test images after its first two epochs."""
+    page = visit(PLAY)
+    browser = figure(page, "run-browser")
+    browser.get_by_label("First run").select_option("original-2023")
+    browser.get_by_label("Second run").select_option("baseline-seed0")
+    epoch = browser.get_by_role("slider", name="epoch")
+    epoch.focus()
+    page.keyboard.press("Home")
+    expect(status(browser)).to_contain_text("epoch 1 of 30. original-2023, test images: 45.37 %;")
+    page.keyboard.press("ArrowRight")
+    other = next(run for run in figures.recorded.runs() if run["name"] == "baseline-seed0")
+    accuracy = other["history"]["held_out_accuracy"][1]
+    difference = f"{51.40 - accuracy:.2f}".replace("-", "−")
+    expect(status(browser)).to_contain_text(
+        f"51.40 %; baseline-seed0, test images: {accuracy:.2f} %. Difference: {difference} points."
+    )
+    browser.get_by_label("Measure").select_option("train_loss")
+    expect(status(browser)).to_contain_text("original-2023: not recorded; baseline-seed0: ")
+    expect(browser.get_by_role("img")).to_have_accessible_name(re.compile("2023 has none"))
+
+
+def test_the_browser_finds_the_epoch_under_the_pointer(visit):
+    """Its curves lie between 46 pixels from the left and 12 from the right."""
+    browser = figure(visit(PLAY), "run-browser")
+    browser.get_by_label("First run").select_option("original-2023")
+    browser.get_by_label("Second run").select_option("none")
+    chart = browser.locator(".chart")
+    width = chart.bounding_box()["width"]
+    chart.click(position={"x": 46 + (width - 58) * 9 / 29, "y": 100})
+    expect(status(browser)).to_have_text(
+        "Held-out accuracy, epoch 10 of 30. original-2023, test images: 66.51 %."
+    )
+    expect(browser.locator("circle")).to_have_count(30)
+    chart.click(position={"x": width - 2, "y": 100})
+    expect(status(browser)).to_contain_text("epoch 30 of 30. original-2023, test images: 87.04 %")
+    browser.get_by_text("The curves as a table").click()
+    last = browser.get_by_role("region", name="Values by epoch").get_by_role("row").last
+    expect(last).to_have_text("3087.04")
+
+
+def test_the_browser_lists_what_differs_between_two_runs_and_on_demand_all(visit):
+    page = visit(PLAY)
+    browser = figure(page, "run-browser")
+    browser.get_by_label("First run").select_option("baseline-seed0")
+    browser.get_by_label("Second run").select_option("original-2023")
+    expect(browser).to_contain_text("Recipe: 0 of")
+    expect(browser.get_by_role("row", name="commit")).to_have_count(0)
+    browser.get_by_label("Show all settings").focus()
+    page.keyboard.press("Space")
+    record = next(run for run in figures.recorded.runs() if run["name"] == "baseline-seed0")
+    commit = browser.get_by_role("row", name="commit")
+    expect(commit).to_contain_text(record["setting"]["commit"])
+    expect(commit).to_contain_text("not recorded")
+    expect(browser.get_by_role("row", name="batch size")).to_have_text("batch size128128")
+
+
 # ----------------------------------------------------------------- dense, dilated, separable
 
 
@@ -327,3 +388,25 @@ def test_three_blocks_follow_their_sliders(visit):
     box = dilation.bounding_box()
     dilation.click(position={"x": box["width"] - 2, "y": box["height"] / 2})
     expect(blocks.get_by_label("dilated", exact=True)).to_contain_text("9 × 9")
+
+
+def test_a_measured_shape_is_set_by_its_button_and_left_by_a_slider(visit):
+    page = visit(PLAY)
+    blocks = figure(page, "dense-dilated-separable")
+    expect(status(blocks)).to_contain_text("At this shape no time was measured.")
+    row = figures.recorded.times()["separable"]["rows"][-1]
+    button = blocks.get_by_role("button", name=str(row["channels"]), exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(status(blocks)).to_contain_text(
+        f"Measured at this shape: the dense block takes {row['forward']} times as long"
+    )
+    out_channels = blocks.get_by_role("slider", name="out channels", exact=True)
+    expect(out_channels).to_have_value(str(row["channels"]))
+    expect(blocks.locator("[aria-current]")).to_have_count(1)
+    out_channels.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status(blocks)).to_contain_text("At this shape no time was measured.")
+    expect(blocks.locator("[aria-current]")).to_have_count(0)
+    blocks.get_by_role("row", name="4").get_by_role("button", name="4", exact=True).click()
+    expect(status(blocks)).to_contain_text("dilation 4 takes")

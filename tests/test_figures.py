@@ -8,6 +8,8 @@ import html
 import json
 import random
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import figures, model, taps
+from cifarlab import figures, model, records, taps
 from cifarlab.receptive_field import Field, analyze
 
 # "same" with an even kernel copies its input, says PyTorch.
@@ -62,6 +64,7 @@ def test_a_figure_starts_with_what_it_is_given():
         ("convolution-stepper", {"karnel": 3}, "no parameter 'karnel'; it has: size, kernel,"),
         ("convolution-stepper", {"kernel": 6}, "kernel of convolution-stepper is 6; .* 1 to 5"),
         ("convolution-stepper", {"kernel": 2.5}, "is 2.5; it takes whole numbers"),
+        ("run-browser", {"first": "dogs"}, "first of run-browser is 'dogs'; .* original-2023"),
         ("receptive-field-explorer", {"preset": "vgg"}, "is 'vgg'; it is one of: skipnet, vgg16"),
         ("receptive-field-explorer", {"picture": np.zeros((4, 4, 3))}, r"\(4, 4, 3\) of float64"),
         (
@@ -216,6 +219,41 @@ def test_three_blocks_cost_what_such_modules_cost(compute):
                 "multiplyAdds": counter.get_total_flops() // 2,
                 "field": analyze(block, (32, 32)).output.size[0],
             }
+
+
+def test_times_are_shown_only_for_the_very_shape_that_was_measured(compute):
+    times = figures.recorded.times()
+    near = {"kernel": (2, 4), "dilation": (1, 4), "size": (31, 33)}
+    widths = [16, 32, 64, 65, 128]
+    cases = [
+        {**case, "in_channels": each, "out_channels": other}
+        for case in draw(near, count=36)
+        for each in widths
+        for other in widths
+    ]
+    found = compute("dense-dilated-separable", f"measuredAt(x, {json.dumps(times)})", cases)
+    plain, blocks = records.benchmark("dilation"), records.benchmark("separable")
+    assert plain["images"][2:] == [32, 32]
+    seen = {"dense": 0, "dilated": 0, "separable": 0}
+    for case, rows in zip(cases, found, strict=True):
+        shape = (case["kernel"], case["size"]) == (3, 32)
+        shape = shape and case["in_channels"] == case["out_channels"]
+        expected = {"dense": None, "dilated": None, "separable": None}
+        for row in plain["rows"] if shape and case["in_channels"] == plain["images"][1] else ():
+            if row["layer"] == "dense" and row["form"] != "polyphase":
+                values = {"forward": row["forward_ms"], "step": row["step_ms"]}
+                values["dilation"] = row["dilation"]
+                if row["dilation"] == 1:
+                    expected["dense"] = values
+                if row["dilation"] == case["dilation"]:
+                    expected["dilated"] = values
+        for row in blocks["dense_over_separable"] if shape else ():
+            if row["channels"] == case["in_channels"]:
+                expected["separable"] = row
+        assert rows == expected, case
+        for name, row in rows.items():
+            seen[name] += row is not None
+    assert min(seen.values()) > 0
 
 
 class Sum(nn.Module):
@@ -433,6 +471,100 @@ def test_the_gallery_can_be_started_with_each_transform_and_layer_that_it_holds(
     transforms = [*dict.fromkeys(each["transform"] for each in held["draws"])]
     assert transforms == known == limits["transform"]["among"]
     assert ["none", *held["fields"]] == limits["layer"]["among"]
+
+
+# --------------------------------------------------------------------------- the run browser
+
+
+def test_the_browser_has_every_record_and_draws_its_history(compute):
+    held = figures.recorded.runs()
+    names = [run["name"] for run in held]
+    assert names == figures.recorded.names() == [*records.names(), "original-2023"]
+    measures = figures.parameters(figures.FOLDER / "run-browser.js")["measure"]["among"]
+    cases = [{"run": run, "measure": measure} for run in held for measure in measures]
+    curves = dict(
+        zip(
+            ((case["run"]["name"], case["measure"]) for case in cases),
+            compute("run-browser", "curve(x.run, x.measure)", cases),
+            strict=True,
+        )
+    )
+    for name in records.names():
+        history = records.load(name).history
+        for measure in measures:
+            expected = [(epoch.number, value(epoch, measure)) for epoch in history]
+            expected = [pair for pair in expected if pair[1] is not None]
+            assert curves[name, measure] == pytest.approx(np.array(expected), rel=1e-4)
+    logged = {
+        "train_accuracy": [train for train, _ in records.original()],
+        "held_out_accuracy": [test for _, test in records.original()],
+    }
+    for measure in measures:
+        expected = [[place, each] for place, each in enumerate(logged.get(measure, []), start=1)]
+        assert curves["original-2023", measure] == expected
+
+
+def value(epoch, measure: str) -> float | None:
+    """Of one epoch; None where it was not measured."""
+    if measure == "learning_rate":
+        return epoch.learning_rate
+    part, _, kind = measure.rpartition("_")
+    return getattr(getattr(epoch, part), kind, None)
+
+
+def test_an_epoch_that_was_not_evaluated_has_no_point(compute):
+    scored = {"loss": 1.5, "accuracy": 40.0}
+    epochs = [
+        {"number": 1, "learning_rate": 0.1, "train": scored, "held_out": None},
+        {"number": 2, "learning_rate": 0.05, "train": scored, "held_out": scored},
+    ]
+    run = {"history": figures.recorded.history(epochs)}
+    held_out = compute("run-browser", "curve(x, 'held_out_loss')", [run])
+    assert held_out == [[[2, 1.5]]]
+    assert compute("run-browser", "curve(x, 'train_accuracy')", [run]) == [[[1, 40], [2, 40]]]
+
+
+def test_a_scale_holds_all_values_on_few_round_numbers(compute):
+    chance = random.Random(2)
+    cases = [
+        {"least": least, "most": least + chance.choice([0, 10 ** chance.uniform(-6, 3)])}
+        for least in (chance.choice([0, chance.uniform(-5, 100)]) for _ in range(300))
+    ]
+    for case, found in zip(
+        cases, compute("run-browser", "ticks(x.least, x.most)", cases), strict=True
+    ):
+        slack = 1e-6 * max(abs(case["most"]), 1)
+        assert found[0] <= case["least"] + slack
+        assert found[-1] >= case["most"] - slack
+        assert 2 <= len(found) <= 7
+        steps = np.diff(found)
+        assert steps == pytest.approx(np.full(len(steps), steps[0]), rel=1e-3)
+        digit = f"{steps[0]:.3e}"[0]
+        assert digit in "125", found
+
+
+def test_settings_are_compared_by_value_and_only_where_both_are_known(compute):
+    first = {"batch": 128, "mean": [0.5, 0.4], "decay": None, "only": 1}
+    second = {"batch": 64, "mean": [0.5, 0.4], "decay": None, "other": 2}
+    found = compute("run-browser", "compare(x[0], x[1])", [[first, second]])[0]
+    assert {line["name"]: line["differs"] for line in found} == {
+        "batch": True,
+        "mean": False,
+        "decay": False,
+        "only": None,
+        "other": None,
+    }
+
+
+def test_runs_are_read_without_pytorch():
+    """The book is built where there is none."""
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from cifarlab import figures\n"
+        "print(len(figures.show('run-browser').parameters['runs']))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout == f"{len(figures.recorded.names())}\n", found.stderr
 
 
 # ----------------------------------------------------------------------------------- quizzes

@@ -21,9 +21,10 @@ class Interactive(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The figure as HTML; the page is built anew when a script changes."""
-        for script in figures.FOLDER.glob("*.js"):
-            self.env.note_dependency(str(script))
+        """The figure as HTML; the page is built anew when a script or what it shows changes."""
+        for folder in (figures.FOLDER, figures.recorded.RECORDS):
+            for path in folder.glob("*.*"):
+                self.env.note_dependency(str(path))
         try:
             shown = figures.show(self.arguments[0], **yaml.safe_load("\n".join(self.content)) or {})
         except ValueError as error:

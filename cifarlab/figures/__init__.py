@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cifarlab.figures import recorded
+
 FOLDER = Path(__file__).parent
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.
 UNSCRIPTED = (
@@ -66,12 +68,17 @@ def show(name: str, **given: Any) -> Figure:
                 f"{parameter} of {name} is {value!r}; it takes whole numbers from "
                 f"{limits['least']} to {limits['most']}."
             )
-        if "among" in limits and value not in limits["among"]:
-            names = ", ".join(limits["among"])
+        among = recorded.names() if limits.get("among") == "runs" else limits.get("among", [value])
+        if value not in among:
+            names = ", ".join(among)
             raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
     convert = {"picture": colours, "layers": chain}
     start = {key: convert.get(key, lambda v: v)(each) for key, each in given.items()}
-    material = {"augmentation-gallery": gallery}
+    material = {
+        "augmentation-gallery": gallery,
+        "dense-dilated-separable": lambda: {"times": recorded.times()},
+        "run-browser": lambda: {"runs": recorded.runs()},
+    }
     return Figure(name, {**start, **material.get(name, dict)()})
 
 

@@ -26,6 +26,18 @@ const sum = (name, { kernel, in_channels, out_channels }) => name === "separable
   ? `${kernel}² · ${in_channels} + ${in_channels} · ${out_channels}`
   : `${kernel}² · ${in_channels} · ${out_channels}`;
 
+/** The rows of `times` that were measured at exactly these sliders; null where there is none. */
+const measuredAt = ({ kernel, dilation, in_channels, out_channels, size }, times) => {
+  const of = (group) => in_channels === out_channels && kernel === group.kernel && size === group.size;
+  const { dilation: plain, separable } = times;
+  const wide = of(plain) && in_channels === plain.channels;
+  return {
+    dense: (wide && plain.rows.find((row) => row.dilation === 1)) || null,
+    dilated: (wide && plain.rows.find((row) => row.dilation === dilation)) || null,
+    separable: (of(separable) && separable.rows.find((row) => row.channels === in_channels)) || null,
+  };
+};
+
 // ---------------------------------------------------------------------------------- drawing
 
 const WHAT = {
@@ -62,8 +74,18 @@ dd { margin: 0 0 0.5rem; }
 dd strong { font-variant-numeric: tabular-nums; }
 .bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; }
 .bar div { background: var(--accent); height: 100%; min-width: 1px; }
+table { border-collapse: collapse; font-size: 0.9375rem; margin: 1rem 0; width: 100%; }
+caption { font-weight: 600; text-align: left; }
+th, td { border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; padding: 0.2rem; text-align: right; }
+thead th { font-weight: inherit; vertical-align: bottom; }
+th:first-child { padding-left: 0; text-align: left; }
+th button { min-height: 1.8rem; padding: 0 0.4rem; }
+[aria-current] { background: var(--faint); font-weight: 600; }
+.notes { font-size: 0.875rem; }
 @media print { .bar, .pattern { print-color-adjust: exact; } }
 `, (root, given) => {
+  const { times } = given;
+  const lines = []; // of the tables of times, with what they show
   const blocks = element("div", { class: "blocks" });
   const said = element("p", { role: "status" });
   const redraw = () => {
@@ -85,10 +107,65 @@ dd strong { font-variant-numeric: tabular-nums; }
           element("dd", {}, element("strong", {}, `${field} × ${field}`))));
     }));
     const share = found.separable.parameters / found.dense.parameters;
+    const { dense, dilated, separable } = measuredAt(values, times);
+    const measured = [
+      separable && `the dense block takes ${separable.forward} times as long as the separable one ` +
+        `forward, ${separable.training} times in training`,
+      dense && dilated && dilated !== dense && `dilation ${dilation} takes ` +
+        `${(dilated.forward / dense.forward).toFixed(2)} times as long as none forward, ` +
+        `${(dilated.step / dense.step).toFixed(2)} times in training`,
+    ].filter(Boolean);
     said.textContent = `The separable block has ${(100 * share).toFixed(1)} % of the dense one's ` +
-      "weights and multiply-adds: 1 / out channels + 1 / kernel². Dilation changes only the field.";
+      "weights and multiply-adds: 1 / out channels + 1 / kernel². Dilation changes only the field. " +
+      (measured.length ? `Measured at this shape: ${measured.join("; ")}.`
+        : "At this shape no time was measured.");
+    for (const { line, row } of lines) {
+      if (row === dilated || row === dense || row === separable) line.setAttribute("aria-current", "true");
+      else line.removeAttribute("aria-current");
+    }
   };
-  const { panel, values } = sliders(PARAMETERS, given, redraw);
-  root.append(panel, blocks, said);
+
+  /** A table of what was measured; a button in each line moves the sliders to its shape. */
+  const table = (caption, head, group, line) => element("table", {},
+    element("caption", {}, caption),
+    element("thead", {}, element("tr", {}, ...head.map((each) => element("th", { scope: "col" }, each)))),
+    element("tbody", {}, ...group.rows.map((row) => {
+      const { name, shape, cells } = line(row);
+      const go = element("button", { type: "button" }, name);
+      go.addEventListener("click", () => {
+        for (const [slider, value] of Object.entries({ kernel: group.kernel, size: group.size, ...shape })) {
+          set(slider, value);
+        }
+        redraw();
+      });
+      const made = element("tr", {}, element("th", { scope: "row" }, go),
+        ...cells.map((cell) => element("td", {}, cell)));
+      lines.push({ line: made, row });
+      return made;
+    })));
+
+  const { panel, values, set } = sliders(PARAMETERS, given, redraw);
+  const { dilation: plain, separable } = times;
+  root.append(panel, blocks, said,
+    table("Measured: how many times as much the dense block takes as the separable one",
+      ["channels in and out", "multiply-adds", "time forward", "time in training"], separable, (row) => {
+        const shape = { in_channels: row.channels, out_channels: row.channels };
+        const { dense, separable: cheap } = costs({ ...shape, kernel: separable.kernel, dilation: 1, size: separable.size });
+        return {
+          name: String(row.channels), shape,
+          cells: [dense.multiplyAdds / cheap.multiplyAdds, row.forward, row.training].map(
+            (ratio) => `${ratio.toFixed(2)} ×`),
+        };
+      }),
+    element("p", { class: "notes" }, `3 × 3 blocks with batch norm and ReLU, ${separable.images} images of ` +
+      `${separable.size} × ${separable.size} pixels. ${separable.machine}.`),
+    table("Measured: milliseconds of a dense convolution, by its dilation",
+      ["dilation", "forward", "training step"], plain, (row) => ({
+        name: String(row.dilation),
+        shape: { dilation: row.dilation, in_channels: plain.channels, out_channels: plain.channels },
+        cells: [row.forward, row.step].map((time) => `${time.toFixed(1)} ms`),
+      })),
+    element("p", { class: "notes" }, `3 × 3, ${plain.channels} → ${plain.channels} channels, ${plain.images} ` +
+      `images of ${plain.size} × ${plain.size} pixels, without batch norm. ${plain.machine}.`));
   redraw();
 });
