@@ -64,6 +64,13 @@ def test_a_figure_starts_with_what_it_is_given():
         ("convolution-stepper", {"karnel": 3}, "no parameter 'karnel'; it has: size, kernel,"),
         ("convolution-stepper", {"kernel": 6}, "kernel of convolution-stepper is 6; .* 1 to 5"),
         ("convolution-stepper", {"kernel": 2.5}, "is 2.5; it takes whole numbers"),
+        ("run-browser", {"runs": ["dogs"]}, r"runs is \['dogs'\]; it is one or more of: .*2023"),
+        ("run-browser", {"runs": []}, r"runs is \[\]; it is one or more of"),
+        (
+            "run-browser",
+            {"runs": ["original-2023"], "first": "baseline-seed0"},
+            "first of run-browser is 'baseline-seed0'; it is one of: original-2023",
+        ),
         ("run-browser", {"first": "dogs"}, "first of run-browser is 'dogs'; .* original-2023"),
         ("receptive-field-explorer", {"preset": "vgg"}, "is 'vgg'; it is one of: skipnet, vgg16"),
         ("receptive-field-explorer", {"picture": np.zeros((4, 4, 3))}, r"\(4, 4, 3\) of float64"),
@@ -502,6 +509,16 @@ def test_the_browser_has_every_record_and_draws_its_history(compute):
     for measure in measures:
         expected = [[place, each] for place, each in enumerate(logged.get(measure, []), start=1)]
         assert curves["original-2023", measure] == expected
+
+
+def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
+    """So that a lesson's stored output stays what it is when another run is published."""
+    shown = figures.show("run-browser", runs=["original-2023"])
+    assert [run["name"] for run in parameters(shown)["runs"]] == ["original-2023"]
+    page = browser.new_page()
+    page.set_content(shown._repr_html_())
+    said = page.get_by_role("status")
+    assert "epoch 30 of 30. original-2023, test images: 87.04 %" in said.text_content()
 
 
 def value(epoch, measure: str) -> float | None:

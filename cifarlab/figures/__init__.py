@@ -46,7 +46,8 @@ def show(name: str, **given: Any) -> Figure:
     """The figure of `<name>.js`, started with the values `given` instead of its own.
 
     The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
-    `source`, and as `layers` a network, if that is a chain of convolutions and poolings.
+    `source`, and as `layers` a network, if that is a chain of convolutions and poolings. The run
+    browser takes as `runs` the names of those that it shall hold, in place of all.
 
     >>> show("convolution-stepper", kernel=5, padding=2)
     Figure(name='convolution-stepper')
@@ -68,18 +69,20 @@ def show(name: str, **given: Any) -> Figure:
                 f"{parameter} of {name} is {value!r}; it takes whole numbers from "
                 f"{limits['least']} to {limits['most']}."
             )
-        among = recorded.names() if limits.get("among") == "runs" else limits.get("among", [value])
+        among = limits.get("among", [value])
+        if among == "runs":
+            among = given.get("runs", recorded.names())
         if value not in among:
             names = ", ".join(among)
             raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
-    convert = {"picture": colours, "layers": chain}
+    convert = {"picture": colours, "layers": chain, "runs": recorded.runs}
     start = {key: convert.get(key, lambda v: v)(each) for key, each in given.items()}
     material = {
         "augmentation-gallery": gallery,
         "dense-dilated-separable": lambda: {"times": recorded.times()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
-    return Figure(name, {**start, **material.get(name, dict)()})
+    return Figure(name, {**material.get(name, dict)(), **start})
 
 
 def parameters(script: Path) -> dict[str, dict]:

@@ -6,6 +6,7 @@ Read without PyTorch, as the book is built without it.
 import csv
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ RECORDS = Path(__file__).parent.parent / "records"
 ORIGINAL = "original-2023"
 
 
-def runs() -> list[dict[str, Any]]:
-    """Every run that ships with the package, by name; the run of 2023 comes last.
+def runs(chosen: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The runs called `chosen`; without it, all that ship with the package, that of 2023 last.
 
     Each has a `name`, the `group` of runs of one recipe, its `recipe`, its `setting` (seed, commit,
     machine, ...) and its `history`: `epochs`, and as many values of each measure, to five digits,
     None where an epoch has none.
+
+    Raises: ValueError if none is chosen, or one that there is not.
     """
+    if chosen is not None and (not chosen or not set(chosen) <= set(names())):
+        raise ValueError(f"runs is {chosen!r}; it is one or more of: {', '.join(names())}.")
     records = [json.loads(path.read_text("utf-8")) for path in sorted(RECORDS.glob("*.json"))]
-    return [*map(run, records), original(records)]
+    found = [*map(run, records), original(records)]
+    return [each for each in found if chosen is None or each["name"] in chosen]
 
 
 def names() -> list[str]:

@@ -2,6 +2,7 @@
 // After convolution.js.
 
 const PARAMETERS = {
+  "runs": {},
   "first": { "start": "baseline-seed0", "among": "runs" },
   "second": { "start": "original-2023", "among": "runs" },
   "measure": {
@@ -49,7 +50,7 @@ const MEASURES = {
 const HEIGHT = 300; // pixels of the drawing
 const EDGE = { top: 34, right: 12, bottom: 44, left: 46 }; // pixels around its curves
 
-const LETTER = 8.5; // pixels of width, about
+const LETTER = 9.2; // pixels of width, about
 const CLASSES = ["first", "second"];
 
 /** Where a name may stand near the end (x, y) of its curve, so that it covers few dots of any. */
@@ -283,8 +284,8 @@ tbody th { font-weight: inherit; }
   for (const each of [first, second]) each.made.addEventListener("change", choose);
   measure.made.addEventListener("change", redraw);
   all.addEventListener("change", list);
-  first.made.value = given.first ?? PARAMETERS.first.start;
-  second.made.value = given.second ?? PARAMETERS.second.start;
+  first.made.value = given.first ?? (named(PARAMETERS.first.start) ?? runs[0]).name;
+  second.made.value = given.second ?? named(PARAMETERS.second.start)?.name ?? "";
   measure.made.value = given.measure ?? PARAMETERS.measure.start;
   cursor.set("epoch", Math.max(...chosen()[0].history.epochs, 1), lastEpoch());
   choose();
