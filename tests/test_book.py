@@ -3,12 +3,15 @@
 `make test` builds the book first. Without one, or without a browser, these tests are skipped.
 """
 
+import base64
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
 
 from cifarlab import figures
@@ -277,17 +280,37 @@ def test_the_gallery_goes_round_its_draws_and_strengths_by_keyboard(visit):
     expect(shown.get_by_role("img", name=f"After. Draw 4 of 4: {words}")).to_be_visible()
 
 
-def test_the_gallery_shows_another_picture_for_another_draw_and_another_class(visit):
+def test_the_gallery_shows_the_picture_of_the_draw_that_it_speaks_of(visit):
+    """The sheet holds five pictures, enlarged, in a row, then all draws of the first, and so on."""
+    held = figures.gallery()
+    sheet = Image.open(io.BytesIO(base64.b64decode(held["sprite"].partition(",")[2])))
     shown = figure(visit(PLAY), "augmentation-gallery")
-    new, old = shown.locator(".after svg svg"), shown.locator(".before svg svg")
-    first = new.screenshot()
-    shown.get_by_role("button", name="Next draw").click()
-    second, horse = new.screenshot(), old.screenshot()
-    assert second != first
-    shown.get_by_label("Picture").select_option("ship")
-    expect(shown.get_by_role("img", name="Before: ship")).to_be_visible()
-    assert old.screenshot() != horse
-    assert new.screenshot() != second
+    shown.get_by_label("Field of a unit of").select_option("none")
+    for which, transform, place in [(0, "flip", 0), (2, "rotate", 1), (4, "cutout", 3)]:
+        shown.get_by_label("Picture").select_option(held["pictures"][which])
+        shown.get_by_label("Transform").select_option(transform)
+        for _ in range(place):
+            shown.get_by_role("button", name="Next draw").click()
+        first = [each["transform"] for each in held["draws"]].index(transform)
+        tile = which * len(held["draws"]) + first + place
+        x, y = 32 * (tile % 20), 64 + 32 * (tile // 20)
+        expected = {
+            "before": sheet.crop((64 * which, 0, 64 * which + 64, 64)),
+            "after": sheet.crop((x, y, x + 32, y + 32)),
+        }
+        for side, picture in expected.items():
+            name = "Before: " if side == "before" else f"After. Draw {place + 1} of "
+            drawn = shown.locator(f".{side} > svg")
+            expect(drawn).to_have_accessible_name(re.compile(f"^{name}"))
+            seen = Image.open(io.BytesIO(drawn.screenshot())).convert("RGB")
+            # Of 35 pixels across, 1.5 on each side are room for fields that hang over.
+            edge = 1.5 / 35 * seen.width
+            seen = seen.resize(
+                (32, 32), Image.Resampling.BOX, (edge, edge, *([seen.width - edge] * 2))
+            )
+            picture = picture.convert("RGB").resize((32, 32), Image.Resampling.BOX)
+            difference = ImageStat.Stat(ImageChops.difference(seen, picture)).mean
+            assert max(difference) < 6, (side, which, transform)
 
 
 def test_the_gallery_counts_what_a_hole_hides_of_the_field_under_the_pointer(visit):

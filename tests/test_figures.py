@@ -573,6 +573,12 @@ def test_settings_are_compared_by_value_and_only_where_both_are_known(compute):
     }
 
 
+def test_a_setting_is_a_text_whatever_its_kind(compute):
+    cases = [None, True, 64, 12345, 0.25, "cos", [0.5, 1], {"width": 8, "bias": False}, {}]
+    words = ["none", "yes", "64", "12,345", "0.25", "cos", "0.5, 1", "width 8, bias no", "none"]
+    assert compute("run-browser", "worded(x)", cases) == words
+
+
 def test_runs_are_read_without_pytorch():
     """The book is built where there is none."""
     program = (

@@ -22,9 +22,9 @@ class Interactive(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The figure as HTML; the page is built anew when a script or what it shows changes."""
-        for folder in (figures.FOLDER, figures.recorded.RECORDS):
-            for path in folder.glob("*.*"):
-                self.env.note_dependency(str(path))
+        records = figures.recorded.RECORDS.rglob("*.json")
+        for path in (*figures.FOLDER.glob("*.*"), *records):
+            self.env.note_dependency(str(path))
         try:
             shown = figures.show(self.arguments[0], **yaml.safe_load("\n".join(self.content)) or {})
         except ValueError as error:

@@ -79,6 +79,9 @@ const worded = (value) => {
   if (value === null) return "none";
   if (Array.isArray(value)) return value.join(", ");
   if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "object") {
+    return Object.entries(value).map(([name, each]) => `${name} ${worded(each)}`).join(", ") || "none";
+  }
   return typeof value === "number" && Number.isInteger(value) ? written(value) : String(value);
 };
 
