@@ -3,7 +3,6 @@
 `make test` builds the book first. Without one, or without a browser, these tests are skipped.
 """
 
-import base64
 import io
 import re
 from collections.abc import Iterator
@@ -272,7 +271,7 @@ def test_the_gallery_goes_round_its_draws_and_strengths_by_keyboard(visit):
     expect(strength).to_have_attribute("aria-valuetext", "hole of 24 × 24 pixels")
     hole = next(
         each["hole"]
-        for each in reversed(figures.gallery()["draws"])
+        for each in reversed(figures.content(figures.FOLDER / "augmentation-gallery.json")["draws"])
         if each["transform"] == "cutout" and each["strength"] == 24
     )
     words = f"columns {hole[0]} to {hole[2] - 1} and rows {hole[1]} to {hole[3] - 1} cut out"
@@ -282,8 +281,8 @@ def test_the_gallery_goes_round_its_draws_and_strengths_by_keyboard(visit):
 
 def test_the_gallery_shows_the_picture_of_the_draw_that_it_speaks_of(visit):
     """The sheet holds five pictures, enlarged, in a row, then all draws of the first, and so on."""
-    held = figures.gallery()
-    sheet = Image.open(io.BytesIO(base64.b64decode(held["sprite"].partition(",")[2])))
+    held = figures.content(figures.FOLDER / "augmentation-gallery.json")
+    sheet = Image.open(figures.FOLDER / "augmentation-gallery.webp")
     shown = figure(visit(PLAY), "augmentation-gallery")
     shown.get_by_label("Field of a unit of").select_option("none")
     for which, transform, place in [(0, "flip", 0), (2, "rotate", 1), (4, "cutout", 3)]:

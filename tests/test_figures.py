@@ -421,7 +421,7 @@ def test_a_click_chooses_the_unit_whose_field_has_its_centre_nearest(compute):
 def test_a_unit_sees_and_a_hole_hides_as_many_pixels_as_in_the_network(compute):
     with torch.device("meta"):
         fields = analyze(model.create("skipnet"), (32, 32))
-    sizes = figures.gallery()["fields"]
+    sizes = figures.content(figures.FOLDER / "augmentation-gallery.json")["fields"]
     assert sizes == {layer: fields[layer].size[1] for layer in sizes}
     cases = draw({"y": (0, 31), "x": (0, 31), "left": (0, 31), "top": (0, 31), "side": (0, 32)})
     for number, case in enumerate(cases):
@@ -440,7 +440,10 @@ def test_a_unit_sees_and_a_hole_hides_as_many_pixels_as_in_the_network(compute):
 
 
 def test_a_place_is_pulled_back_through_every_matrix_of_the_gallery(compute):
-    matrices = [each["matrix"] for each in figures.gallery()["draws"]]
+    matrices = [
+        each["matrix"]
+        for each in figures.content(figures.FOLDER / "augmentation-gallery.json")["draws"]
+    ]
     places = [[0, 0], [31, 7.5], [-4, 40]]
     cases = [{"matrix": matrix, "place": place} for matrix in matrices for place in places]
     for case, (x, y) in zip(
@@ -473,7 +476,8 @@ def test_what_was_drawn_is_said_in_words(compute, drawn, words):
 
 
 def test_the_gallery_can_be_started_with_each_transform_and_layer_that_it_holds(compute):
-    held, limits = figures.gallery(), figures.parameters(figures.FOLDER / "augmentation-gallery.js")
+    held = figures.content(figures.FOLDER / "augmentation-gallery.json")
+    limits = figures.parameters(figures.FOLDER / "augmentation-gallery.js")
     known = compute("augmentation-gallery", "Object.keys(TRANSFORMS)", [0])[0]
     transforms = [*dict.fromkeys(each["transform"] for each in held["draws"])]
     assert transforms == known == limits["transform"]["among"]

@@ -76,13 +76,21 @@ def show(name: str, **given: Any) -> Figure:
             names = ", ".join(among)
             raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
     convert = {"picture": colours, "layers": chain, "runs": recorded.runs}
-    start = {key: convert.get(key, lambda v: v)(each) for key, each in given.items()}
-    material = {
-        "augmentation-gallery": gallery,
+    given = {key: convert.get(key, lambda value: value)(each) for key, each in given.items()}
+    files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
+    beside = {key: content(FOLDER / file) for key, file in files.items()}
+    measured = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
-    return Figure(name, {**material.get(name, dict)(), **start})
+    return Figure(name, beside | measured.get(name, dict)() | given)
+
+
+def content(path: Path) -> Any:
+    """What a JSON file holds; a picture as an address that holds it all."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def parameters(script: Path) -> dict[str, dict]:
@@ -104,16 +112,6 @@ def colours(picture: Any) -> list[str]:
             f"picture is {picture.shape} of {picture.dtype}; pass a square one (H, H, 3) of uint8."
         )
     return ["".join(f"{value >> 4:x}" for value in row.ravel()) for row in picture]
-
-
-def gallery() -> dict[str, Any]:
-    """The draws of the augmentation gallery, and its pictures as an address that holds them.
-
-    `tools/gallery.py` makes both files.
-    """
-    numbers = json.loads((FOLDER / "augmentation-gallery.json").read_text(encoding="utf-8"))
-    pictures = base64.b64encode((FOLDER / "augmentation-gallery.webp").read_bytes()).decode()
-    return {**numbers, "sprite": f"data:image/webp;base64,{pictures}"}
 
 
 def chain(network: Any) -> list[dict]:

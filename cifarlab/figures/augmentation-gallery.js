@@ -8,7 +8,9 @@ const PARAMETERS = {
       "all", "original", "flip", "translate", "rotate", "scale", "shear", "crop", "cutout"
     ]
   },
-  "layer": { "start": "conv1", "among": ["none", "conv0", "conv1", "conv2", "conv3", "conv4"] }
+  "layer": { "start": "conv1", "among": ["none", "conv0", "conv1", "conv2", "conv3", "conv4"] },
+  "numbers": { "file": "augmentation-gallery.json" },
+  "sprite": { "file": "augmentation-gallery.webp" }
 };
 
 /** First and last pixel that a unit sees along one axis; its field is an odd number of pixels wide. */
@@ -127,7 +129,7 @@ image { image-rendering: pixelated; }
 .draws { align-items: center; }
 .source { font-size: 0.875rem; }
 `, (root, given) => {
-  const { sprite, pictures, fields, sheet, draws } = given;
+  const { pictures, fields, sheet, draws, source } = given.numbers;
   const select = (label, options) => {
     const made = element("select", {}, ...Object.entries(options).map(
       ([value, name]) => element("option", { value }, name)));
@@ -154,7 +156,7 @@ image { image-rendering: pixelated; }
 
   /** A picture, cut from the sheet by its view box, with room for a field on top. */
   const panel = (kind) => {
-    const image = svg("image", { width: sheet.width, height: sheet.height, href: sprite });
+    const image = svg("image", { width: sheet.width, height: sheet.height, href: given.sprite });
     const window = svg("svg", { width: sheet.side, height: sheet.side }, image);
     const outlines = ["under", "field"].map((name) => svg("polygon", { class: name }));
     const extent = sheet.side + 2 * AROUND;
@@ -171,7 +173,7 @@ image { image-rendering: pixelated; }
     element("div", { class: "choices" }, transform.label, picture.label, layer.label, strengthLabel),
     element("div", { class: "row draws" }, back, next),
     element("div", { class: "pictures" }, before.figure, after.figure),
-    said, ask, unit.panel, element("p", { class: "source" }, given.source));
+    said, ask, unit.panel, element("p", { class: "source" }, source));
 
   let number = 0; // of the draw, from 0
   const strengthsOf = (name) => [...new Set(
