@@ -3,8 +3,11 @@
 Lesson: Live predictions.
 """
 
+import base64
+import importlib
 import io
 from dataclasses import dataclass
+from types import ModuleType
 
 import ipywidgets
 import numpy as np
@@ -71,8 +74,63 @@ def contents(uploads: dict | tuple) -> list[bytes]:
     return [bytes(file["content"]) for file in files]
 
 
+# Runs in the reader's browser: shows what its camera sees, until a button takes the picture.
+CAMERA = """
+new Promise(async (resolve, reject) => {
+  const part = (tag) => document.body.appendChild(document.createElement(tag));
+  const [video, button] = [part("video"), part("button")];
+  button.textContent = "Take the picture";
+  const end = () => {
+    for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+    video.remove();
+    button.remove();
+  };
+  try {
+    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    await video.play();
+  } catch (error) {
+    end();
+    reject(error);
+    return;
+  }
+  button.onclick = () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    end();
+    resolve(canvas.toDataURL("image/jpeg", 0.9));
+  };
+})
+"""
+
+
+def colab() -> ModuleType | None:
+    """`google.colab.output`, which can ask the reader's browser; None in any other kernel."""
+    try:
+        return importlib.import_module("google.colab.output")
+    except ImportError:
+        return None
+
+
+def photograph() -> bytes:
+    """A picture file from the camera of a reader in Colab; waits until it is taken.
+
+    Raises: ValueError if this is not Colab, or the camera gives no picture.
+    """
+    output = colab()
+    if output is None:
+        raise ValueError("the camera works in Colab only; upload a picture instead.")
+    try:
+        address = output.eval_js(CAMERA)  # "data:image/jpeg;base64,..."
+    except Exception as error:  # Colab's own, of a private module
+        raise ValueError(
+            f"the camera gives no picture ({error}); allow it in the browser or upload one instead."
+        ) from error
+    return base64.b64decode(address.partition(",")[2])
+
+
 class Panel(ipywidgets.VBox):
-    """Upload a picture, or choose a sample: the network's answer appears below."""
+    """Upload a picture, choose a sample or, in Colab, use the camera: the answer appears below."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, samples: Split) -> None:
         self.network, self.recipe, self.samples = network, recipe, samples
@@ -82,10 +140,13 @@ class Panel(ipywidgets.VBox):
             + [(f"{n}: {samples.classes[k]}", n) for n, k in enumerate(samples.labels)],
             description="or a sample",
         )
+        self.camera = ipywidgets.Button(description="Camera")
         self.answer = ipywidgets.Output()
         self.upload.observe(self.on_upload, "value")
         self.sample.observe(self.on_sample, "value")
-        super().__init__([ipywidgets.HBox([self.upload, self.sample]), self.answer])
+        self.camera.on_click(self.on_camera)
+        ways = [self.upload, self.sample, *([self.camera] if colab() else [])]
+        super().__init__([ipywidgets.HBox(ways), self.answer])
 
     def on_upload(self, change: dict) -> None:
         """Answer the file that was given last."""
@@ -97,13 +158,27 @@ class Panel(ipywidgets.VBox):
         if change["new"] is not None:
             self.show(self.samples.images[change["new"]])
 
+    def on_camera(self, _: ipywidgets.Button) -> None:
+        """Answer what the camera sees."""
+        try:
+            picture = photograph()
+        except ValueError as error:
+            self.say(error)
+        else:
+            self.show(picture)
+
+    def say(self, error: ValueError) -> None:
+        """Replace what stands below by what is wrong."""
+        self.answer.outputs = ()
+        self.answer.append_stdout(f"{error}\n")
+
     def show(self, picture: bytes | np.ndarray) -> None:
         """Replace what stands below by the answer to `picture`, or by what is wrong with it."""
-        self.answer.outputs = ()
         try:
             found = predict(self.network, self.recipe, picture)
         except ValueError as error:
-            self.answer.append_stdout(f"{error}\n")
+            self.say(error)
             return
+        self.answer.outputs = ()
         plot = plots.prediction(found.image, found.probabilities, found.maps, self.samples.classes)
         self.answer.append_display_data(plot)

@@ -54,6 +54,9 @@ def browser():
     if path is None:
         pytest.skip("no chromium or google-chrome on the PATH; Debian: apt-get install chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path)
+        chromium = playwright.chromium.launch(
+            executable_path=path,
+            args=["--use-fake-device-for-media-stream"],  # a camera that sees green
+        )
         yield chromium
         chromium.close()

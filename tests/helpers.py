@@ -6,7 +6,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from cifarlab import engine, model
 
@@ -25,6 +25,52 @@ class Tiny(nn.Sequential):
             nn.Conv2d(32, 10, 1, bias=False),
             nn.Flatten(),
         )
+
+
+class Residual(nn.Sequential):
+    """What its layers make of a map, added to the map."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + super().forward(maps)
+
+
+def _layer(*channels: int, **options) -> nn.Sequential:
+    """A convolution with batch norm and ReLU, 3x3 where not said otherwise."""
+    options = {"kernel_size": 3, "padding": 1, "bias": False} | options
+    return nn.Sequential(nn.Conv2d(*channels, **options), nn.BatchNorm2d(channels[1]), nn.ReLU())
+
+
+class Fast(nn.Sequential):
+    """157,000 numbers in every form that a network of the course may have, strides included."""
+
+    def __init__(self) -> None:
+        def separable() -> list[nn.Module]:
+            return [_layer(112, 112, groups=112), _layer(112, 112, kernel_size=1, padding=0)]
+
+        super().__init__(
+            nn.Conv2d(3, 24, 2),  # whitening
+            nn.ReLU(),
+            _layer(24, 48, stride=2),
+            Residual(_layer(48, 48), _layer(48, 48, padding=2, dilation=2)),
+            _layer(48, 112, stride=2),
+            Residual(*separable(), *separable()),
+            Residual(*separable(), *separable()),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(112, 10, 1, bias=False),
+            nn.Flatten(),
+        )
+
+
+def unsettled(network: nn.Module) -> nn.Module:
+    """`network` in eval mode, its batch norms as if they had learned: far from 0 and 1."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.running_mean, std=0.5)
+            nn.init.uniform_(part.running_var, 0.3, 3)
+            if part.affine:
+                nn.init.uniform_(part.weight, -1.5, 1.5)
+                nn.init.normal_(part.bias, std=0.5)
+    return network.eval()
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
 
-from cifarlab import figures
+from cifarlab import data, figures, live, records
 
 HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 PAGES = sorted(
@@ -23,6 +24,7 @@ PAGES = sorted(
     and path != HTML / "index.html"  # which sends the reader on to the first page
 )
 PLAY = "book/play.html"
+LIVE = "book/live.html"
 # What the theme says on every page, whatever is on it.
 KNOWN = ("THEBE_JS_URL", "Got invalid theme mode")
 
@@ -90,7 +92,10 @@ def test_a_page_draws_its_figures_and_bars_nobody(visit, path):
     assert list(barriers(page)) == []
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if "play" in path or "capstone" in path])
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PAGES if path.startswith(("book/play", "book/live")) or "capstone" in path],
+)
 def test_in_the_dark_and_on_a_small_screen_nobody_is_barred_either(visit, path):
     small = {"width": 320, "height": 640}
     page = visit(path, color_scheme="dark", viewport=small, has_touch=True)
@@ -432,3 +437,144 @@ def test_a_measured_shape_is_set_by_its_button_and_left_by_a_slider(visit):
     expect(blocks.locator("[aria-current]")).to_have_count(0)
     blocks.get_by_role("row", name="4").get_by_role("button", name="4", exact=True).click()
     expect(status(blocks)).to_contain_text("dilation 4 takes")
+
+
+# --------------------------------------------------------------------------- live predictions
+
+
+class TestLivePredictions:
+    """The network of the page answers as PyTorch does, whatever way a picture comes in."""
+
+    CLASSES = figures.content(figures.FOLDER / "live-network.json")["classes"]
+
+    @pytest.fixture(scope="class")
+    def expected(self):
+        """expected(picture): PyTorch's probabilities, per cent."""
+        name = figures.content(figures.FOLDER / "live-network.json")["about"]["record"]
+        network, recipe = records.load_network(name), records.load(name).recipe
+
+        def ask(picture: bytes | np.ndarray) -> list[float]:
+            return (100 * live.predict(network, recipe, picture).probabilities).tolist()
+
+        return ask
+
+    @pytest.fixture
+    def photograph(self):
+        """A file (H, W) = (240, 320), of a test image."""
+        _, test = data.load()
+        file = io.BytesIO()
+        Image.fromarray(test.images[1]).resize((320, 240), Image.Resampling.BICUBIC).save(
+            file, "PNG"
+        )
+        return {"name": "ship.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+    NOTE = {"name": "note.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+
+    @staticmethod
+    def shares(demo: Locator) -> list[float]:
+        """The numbers beside the bars, per cent."""
+        return [float(text.rstrip(" %")) for text in demo.locator("fieldset b").all_inner_texts()]
+
+    @staticmethod
+    def drop(demo: Locator, name: str, content: bytes) -> None:
+        """Drop a file onto the figure."""
+        demo.evaluate(
+            """(figure, [name, content]) => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([Uint8Array.from(content)], name));
+                figure.dispatchEvent(new DragEvent("drop", { dataTransfer }));
+            }""",
+            [name, [*content]],
+        )
+
+    def test_a_sample_chosen_by_pointer_gets_the_probabilities_of_pytorch(self, visit, expected):
+        """The samples are WebP, whose colours libraries round differently."""
+        demo = figure(visit(LIVE), "live-predictions")
+        sheet = np.asarray(Image.open(figures.FOLDER / "live-samples.webp").convert("RGB"))
+        for place, name in enumerate(self.CLASSES):
+            demo.get_by_role("button", name=f"sample: {name}").click()
+            expect(status(demo)).to_contain_text(f"CIFAR-10 calls it {name}.")
+            tile = sheet[:, 128 * place : 128 * (place + 1)]
+            assert self.shares(demo) == pytest.approx(expected(tile), abs=0.5), name
+
+    def test_by_keyboard_a_sample_is_chosen_and_the_map_of_a_class(self, visit):
+        page = visit(LIVE)
+        demo = figure(page, "live-predictions")
+        demo.get_by_role("button", name="sample: airplane").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(status(demo)).to_contain_text("CIFAR-10 calls it automobile.")
+        pressed = demo.get_by_role("button", name="sample: automobile")
+        expect(pressed).to_have_attribute("aria-pressed", "true")
+        chosen = demo.locator("fieldset input:checked")
+        chosen.focus()
+        before = int(chosen.get_attribute("value"))
+        page.keyboard.press("ArrowDown")
+        name = self.CLASSES[(before + 1) % 10]
+        map_ = demo.get_by_role("img", name=f"what speaks most for {name} lies in the")
+        expect(map_).to_be_visible()
+
+    def test_an_uploaded_picture_gets_the_probabilities_of_pytorch(
+        self, visit, expected, photograph
+    ):
+        demo = figure(visit(LIVE), "live-predictions")
+        demo.locator("input[type=file]").set_input_files(photograph)
+        expect(status(demo)).to_contain_text("What it is, you know best.")
+        assert self.shares(demo) == pytest.approx(expected(photograph["buffer"]), abs=0.1)
+        expect(demo.locator("[aria-pressed=true]")).to_have_count(0)
+
+    def test_a_dropped_picture_gets_the_probabilities_of_pytorch(self, visit, expected, photograph):
+        demo = figure(visit(LIVE), "live-predictions")
+        self.drop(demo, "ship.png", photograph["buffer"])
+        expect(status(demo)).to_contain_text("What it is, you know best.")
+        assert self.shares(demo) == pytest.approx(expected(photograph["buffer"]), abs=0.1)
+
+    def test_a_file_that_is_no_picture_is_named_and_what_stood_there_stays(self, visit):
+        demo = figure(visit(LIVE), "live-predictions")
+        before = self.shares(demo)
+        sentence = "“note.txt” is no picture that this browser can read. Give it a PNG, JPEG or"
+        demo.locator("input[type=file]").set_input_files(self.NOTE)
+        expect(status(demo)).to_contain_text(sentence)
+        demo.get_by_role("button", name="sample: airplane").click()
+        self.drop(demo, "note.txt", b"no picture")
+        expect(status(demo)).to_contain_text(sentence)
+        assert self.shares(demo) == before
+
+    def test_noise_gets_a_guess_and_is_called_noise(self, visit):
+        demo = figure(visit(LIVE), "live-predictions")
+        demo.get_by_role("button", name="Noise").click()
+        expect(status(demo)).to_contain_text("Yet it is noise: none of the ten.")
+        assert sum(self.shares(demo)) == pytest.approx(100, abs=0.6)
+
+    def test_the_camera_takes_a_picture_and_can_be_stopped(self, visit):
+        """Chromium's own camera sees green, and a clock that turns."""
+        demo = figure(visit(LIVE, permissions=["camera"]), "live-predictions")
+        demo.get_by_role("button", name="Use the camera").click()
+        demo.get_by_role("button", name="Take the picture").click()
+        expect(status(demo)).to_contain_text("What it is, you know best.")
+        colour = demo.locator("canvas[aria-label^='the picture as']").evaluate(
+            "(each) => [...each.getContext('2d').getImageData(16, 2, 1, 1).data]"
+        )
+        assert max(colour[:3]) == colour[1]
+        demo.get_by_role("button", name="Stop the camera").click()
+        expect(demo.locator("video")).to_be_hidden()
+        assert demo.locator("video").evaluate("(each) => each.srcObject") is None
+
+    def test_a_camera_that_is_not_allowed_is_answered_with_what_to_do(self, visit):
+        demo = figure(visit(LIVE), "live-predictions")
+        demo.get_by_role("button", name="Use the camera").click()
+        expect(status(demo)).to_have_text(
+            "The camera was not allowed. Allow it beside the page's address, or upload a picture "
+            "instead."
+        )
+        expect(demo.locator("video")).to_be_hidden()
+
+    def test_the_network_is_described_by_its_record(self, visit):
+        record = records.load(
+            figures.content(figures.FOLDER / "live-network.json")["about"]["record"]
+        )
+        demo = figure(visit(LIVE), "live-predictions")
+        expect(demo).to_contain_text(f"{record.parameters:,} parameters")
+        found = re.search(r"right on (\S+) % of the test images", demo.inner_text())
+        accuracy = [epoch.held_out.accuracy for epoch in record.history if epoch.held_out][-1]
+        assert float(found[1]) == pytest.approx(accuracy, abs=0.01)

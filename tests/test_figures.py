@@ -5,20 +5,24 @@ The arithmetic is JavaScript, so a browser computes it; without one these tests 
 
 import doctest
 import html
+import io
 import json
 import random
 import re
 import subprocess
 import sys
 
+import export
 import numpy as np
 import pytest
 import torch
+from helpers import Fast, unsettled
+from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import figures, model, records, taps
+from cifarlab import data, figures, live, model, recipes, records, taps
 from cifarlab.receptive_field import Field, analyze
 
 # "same" with an even kernel copies its input, says PyTorch.
@@ -592,6 +596,150 @@ def test_runs_are_read_without_pytorch():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert found.stdout == f"{len(figures.recorded.names())}\n", found.stderr
+
+
+# --------------------------------------------------------------------------- live predictions
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """100 test images of CIFAR-10 (100, 32, 32, 3)."""
+    _, test = data.load()
+    return test.images[:100]
+
+
+def probabilities_in_a_page(compute, steps, recipe, images):
+    """What `network.js` makes of the images: (N, 10)."""
+    network = {**export.written(steps), "mean": recipe.mean, "std": recipe.std}
+    case = {"network": network, "images": images.reshape(len(images), -1).tolist()}
+    expression = (
+        "((n) => x.images.map((each) => predict(n, each, 32, 32).probabilities))(read(x.network))"
+    )
+    return torch.tensor(compute("live-predictions", expression, [case])[0])
+
+
+@torch.no_grad()
+def probabilities(network, recipe, images):
+    """What PyTorch makes of them."""
+    plain = data.pipeline(mean=recipe.mean, std=recipe.std)
+    return network(torch.stack([plain(image=each)["image"] for each in images])).softmax(dim=1)
+
+
+def test_the_shipped_network_gives_the_probabilities_of_pytorch_on_100_photographs(
+    compute, photographs
+):
+    name = figures.content(export.OUT)["about"]["record"]
+    network, recipe = records.load_network(name), records.load(name).recipe
+    found = probabilities_in_a_page(compute, export.steps(network), recipe, photographs)
+    torch.testing.assert_close(
+        found, probabilities(network, recipe, photographs), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("make", [Fast, model.SkipNet])
+def test_any_network_of_the_blocks_gives_the_probabilities_of_pytorch(compute, photographs, make):
+    """Its weights are rounded to half precision; a record's are already."""
+    torch.manual_seed(0)
+    network, recipe = unsettled(make()), recipes.get("baseline")
+    images = photographs[:: 1 if make is Fast else 10]
+    found = probabilities_in_a_page(compute, export.steps(network), recipe, images)
+    expected = probabilities(network, recipe, images)
+    assert expected.max(dim=1).values.std() > 0.01  # not all the same answer
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+def test_a_convolution_of_any_geometry_gives_what_pytorch_gives(compute):
+    limits = {**WINDOW, "padding": (0, 3), "height": (4, 9), "width": (4, 9)}
+    modes, random_numbers = model.PADDING_MODES, random.Random(2)
+    cases, expected = [], []
+    torch.manual_seed(0)
+    for case in draw(limits, count=400):
+        groups, mode = random_numbers.choice([1, 2, 3, 6]), random_numbers.choice(modes)
+        channels = {"in_channels": 6, "out_channels": 6 * random_numbers.choice([1, 2])}
+        if case["dilation"] * (case["kernel"] - 1) >= min(case["height"], case["width"]):
+            continue
+        window = {name: case[name] for name in ("stride", "padding", "dilation")}
+        conv = nn.Conv2d(
+            **channels, kernel_size=case["kernel"], groups=groups, padding_mode=mode, **window
+        )
+        with torch.no_grad():
+            conv.weight.copy_(conv.weight.half())
+            maps = torch.randn(1, 6, case["height"], case["width"])
+            expected.append(conv(maps)[0].permute(1, 2, 0))
+        step = export.written([export.convolution(conv, [0])])["steps"][0]
+        size = {"height": case["height"], "width": case["width"], "channels": 6}
+        cases.append({"step": step, **size, "data": maps[0].permute(1, 2, 0).flatten().tolist()})
+    assert len(cases) > 200
+    made = "convolve(x, read({ steps: [x.step] }).steps[0])"
+    expression = f"((made) => [made.height, made.width, ...made.data])({made})"
+    for found, given, case in zip(
+        compute("live-predictions", expression, cases), expected, cases, strict=True
+    ):
+        assert found[:2] == [*given.shape[:2]], case["step"]
+        torch.testing.assert_close(torch.tensor(found[2:]), given.flatten(), atol=1e-4, rtol=1e-4)
+
+
+def test_half_precision_is_read_as_numpy_writes_it(compute):
+    """Every one of the 63,488 finite numbers, the smallest included."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    text = export.as_text(torch.tensor(finite), "<f2")
+    (found,) = compute("live-predictions", "[...halves(x)]", [text])
+    assert np.array_equal(np.array(found), finite.astype(np.float64))
+
+
+def files(photographs):
+    """Picture files by what is special about them, in the memory only."""
+    chance = np.random.default_rng(0)
+
+    def content(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        return file.getvalue()
+
+    photograph = Image.fromarray(photographs[7]).resize((411, 300), Image.Resampling.BICUBIC)
+    rotated = Image.Exif()
+    rotated[0x0112] = 6  # the camera was held upright
+    yield "of CIFAR-10", content(Image.fromarray(photographs[0]))
+    yield "wide", content(photograph)
+    yield "tall", content(photograph.rotate(90, expand=True))
+    yield "large", content(photograph.resize((2001, 1400)))
+    yield "tiny", content(photograph.resize((20, 11)))
+    yield "JPEG, turned", content(photograph, "JPEG", exif=rotated)
+    yield "WebP", content(photograph, "WEBP")
+    yield "transparent", content(Image.fromarray(chance.integers(0, 256, (80, 80, 4), np.uint8)))
+    yield "grey", content(photograph.convert("L"))
+
+
+def test_a_page_shrinks_pictures_as_the_package_does(browser, photographs):
+    """But for one step in 255: Pillow and a browser round transparency and JPEG differently."""
+    page = browser.new_page()
+    page.add_script_tag(content=(figures.FOLDER / "picture.js").read_text(encoding="utf-8"))
+    for what, file in files(photographs):
+        shrink = "async (x) => [...await seenOfFile(new Blob([Uint8Array.from(x)]))]"
+        found = np.array(page.evaluate(shrink, [*file])).reshape(32, 32, 3)
+        assert np.abs(found - live.as_seen(file).astype(int)).max() <= 1, what
+
+
+def test_the_sentence_on_confidence_reads_the_right_bin(compute):
+    calibration = {"counts": [0] * 8 + [200, 1000], "accuracy": [None] * 8 + [0.75, 0.5]}
+    cases = [{"calibration": calibration, "share": share} for share in (1, 0.95, 0.9, 0.85, 0.2, 0)]
+    found = compute("live-predictions", 'experience(x.calibration, x.share, "test")', cases)
+    assert "1,000 test images on which it was 90 to 100 % sure, it was right on 50 %" in found[0]
+    assert found[0] == found[1]
+    assert "200 test images on which it was 80 to 90 % sure, it was right on 75 %" in found[2]
+    assert found[2] == found[3]
+    assert found[4] == "On no test image was it 10 to 20 % sure."
+    assert found[5] == "On no test image was it 0 to 10 % sure."
+
+
+def test_the_strongest_place_of_a_map_is_named(compute):
+    places = {0: "upper left", 4: "upper", 8: "upper right", 40: "middle", 80: "lower right"}
+    for place, words in places.items():
+        values = [0] * 81
+        values[place] = 1
+        case = {"height": 9, "width": 9, "values": values}
+        assert compute("live-predictions", "strongest(x)", [case]) == [words]
 
 
 # ----------------------------------------------------------------------------------- quizzes

@@ -1,6 +1,10 @@
 """Protects people's own pictures: turned, cropped and shrunk right, or refused with a reason."""
 
+import base64
 import io
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -140,3 +144,77 @@ def test_a_new_answer_takes_the_place_of_the_last(panel):
 def test_an_upload_that_was_taken_back_changes_nothing(panel):
     panel.on_upload({"new": ()})
     assert shown(panel) == []
+
+
+# ---------------------------------------------------------------------------- the camera in Colab
+
+
+@pytest.fixture
+def in_colab(monkeypatch):
+    """in_colab(eval_js): from now on this kernel is one of Colab, and its browser answers so."""
+
+    def pretend(eval_js):
+        for name in ("google", "google.colab", "google.colab.output"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        sys.modules["google.colab.output"].eval_js = eval_js
+
+    return pretend
+
+
+def buttons(panel):
+    return [part.description for part in panel.children[0].children]
+
+
+def new_panel(network):
+    return live.Panel(network, recipes.get("baseline"), data.synthetic(3))
+
+
+def test_outside_colab_no_camera_is_offered(panel):
+    assert "Camera" not in buttons(panel)
+    with pytest.raises(ValueError, match="works in Colab only; upload a picture"):
+        live.photograph()
+
+
+def test_in_colab_the_picture_of_the_camera_is_answered(network, in_colab):
+    address = f"data:image/png;base64,{base64.b64encode(file(striped(90, 60))).decode()}"
+    in_colab(lambda _: address)
+    panel = new_panel(network)
+    assert "Camera" in buttons(panel)
+    assert live.photograph() == file(striped(90, 60))
+    panel.camera.click()
+    assert shown(panel) == ["plot"]
+
+
+def test_a_camera_that_was_not_allowed_is_answered_in_words(network, in_colab):
+    def refuse(_):
+        raise RuntimeError("NotAllowedError: Permission denied")
+
+    in_colab(refuse)
+    panel = new_panel(network)
+    panel.sample.value = 1
+    panel.camera.click()
+    (words,) = shown(panel)
+    assert "gives no picture (NotAllowedError" in words
+    assert "upload one instead" in words
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_script_of_the_camera_takes_a_picture_in_a_browser(allowed, in_colab, browser):
+    """Chromium's own camera sees mostly green."""
+    with browser.new_context(permissions=["camera"] if allowed else []) as context:
+        page = context.new_page()
+        page.goto((Path(__file__).parent / "cases" / "summary.txt").as_uri())
+
+        def in_browser(script):
+            page.evaluate(f"() => {{ window.taken = {script}; window.taken.catch(() => 0); }}")
+            if allowed:
+                page.get_by_role("button", name="Take the picture").click()
+            return page.evaluate("() => window.taken")
+
+        in_colab(in_browser)
+        if allowed:
+            assert live.as_seen(live.photograph()).mean(axis=(0, 1)).argmax() == 1
+        else:
+            with pytest.raises(ValueError, match="gives no picture .*NotAllowedError"):
+                live.photograph()
+        assert page.locator("video, button").count() == 0

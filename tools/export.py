@@ -10,6 +10,7 @@ convolution before it, and what does nothing outside training goes.
 
 import argparse
 import base64
+import copy
 import json
 import operator
 import sys
@@ -144,8 +145,10 @@ def steps(network: nn.Module) -> list[Step]:
         if node.op == "placeholder" and not maps:
             maps[node] = 0
             continue
-        if node.op == "output" and pooled and len(inputs) == 1:
-            return found
+        if node.op == "output":
+            if not pooled or node.args[0] is not inputs[0]:
+                raise ValueError(f"{type(network).__name__} does not pool to scores. {SUPPORTED}")
+            break
         if kind == "convolution" and (not pooled or layer.kernel_size == (1, 1)):
             new = convolution(layer, sources)
         elif kind == "norm" and layer.running_mean is not None:
@@ -165,7 +168,7 @@ def steps(network: nn.Module) -> list[Step]:
         if new:
             found.append(new)
         maps[node] = len(found) if new else sources[0]
-    raise ValueError(f"{type(network).__name__} does not pool. {SUPPORTED}")
+    return found
 
 
 def described(node: fx.Node, layer: Any) -> str:
@@ -295,8 +298,7 @@ def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
 
     Raises: ValueError if they give other probabilities than `network`.
     """
-    expected = network.double()(images.double()).softmax(dim=1)
-    network.float()
+    expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
     given = class_maps(found, images.double()).mean(dim=(2, 3)).softmax(dim=1)
     if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
         raise ValueError(

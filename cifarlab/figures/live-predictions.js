@@ -82,17 +82,16 @@ input[type="file"] { max-width: 100%; }
 .camera { border: 1px solid var(--line); border-radius: 0.25rem; padding: 0.6rem; }
 .camera[hidden] { display: none; }
 video { background: var(--faint); display: block; max-height: 18rem; max-width: 100%; }
-.answer { display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); margin: 1rem 0; }
-.pictures { display: grid; gap: 0.8rem; grid-template-columns: 1fr 1fr; }
+.answer { align-items: start; display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); margin: 1rem 0; }
+.pictures { align-items: end; display: grid; gap: 0.8rem; grid-template-columns: 1fr 1fr; }
 .pictures p { font-size: 0.9375rem; line-height: 1.3; margin: 0 0 0.3rem; }
-.pictures > div { display: flex; flex-direction: column; justify-content: end; }
 .over { position: relative; }
 .over canvas { display: block; height: auto; image-rendering: pixelated; width: 100%; }
 .over canvas + canvas { inset: 0; position: absolute; height: 100%; }
 .over .grey { filter: grayscale(1); }
 fieldset { border: 0; margin: 0; min-width: 0; padding: 0; }
 legend { font-size: 0.9375rem; padding: 0; }
-fieldset label { align-items: center; cursor: pointer; display: grid; gap: 0.5rem; grid-template-columns: auto 6rem 1fr 3rem; min-height: 1.6rem; }
+fieldset label { align-items: center; cursor: pointer; display: grid; gap: 0.5rem; grid-template-columns: auto 6rem 1fr 4rem; min-height: 1.6rem; }
 fieldset input { margin: 0; }
 .bar { background: var(--faint); height: 0.7rem; }
 .bar div { background: var(--accent); height: 100%; }
