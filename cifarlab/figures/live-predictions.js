@@ -78,7 +78,8 @@ p { margin: 0.6rem 0; }
 .samples canvas { display: block; height: 100%; width: 100%; }
 .samples [aria-pressed="true"] { background: var(--accent); border-color: var(--accent); }
 .ways { align-items: center; display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; margin: 0.8rem 0; }
-input[type="file"] { max-width: 100%; }
+.ways label { min-width: 0; }
+input[type="file"] { max-width: 100%; min-width: 0; }
 .camera { border: 1px solid var(--line); border-radius: 0.25rem; padding: 0.6rem; }
 .camera[hidden] { display: none; }
 video { background: var(--faint); display: block; max-height: 18rem; max-width: 100%; }
