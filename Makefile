@@ -16,7 +16,7 @@ EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate colab-check constraints lessons exercise lab clean
+.PHONY: help book serve test validate colab-check constraints lessons links exercise lab clean
 
 help: ## Show the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
@@ -52,6 +52,10 @@ lessons: .venv/all ## Run all lessons and store their outputs; write the exercis
 	$(EXERCISES) store
 	$(BIN)/python tools/notebooks.py store
 	$(BIN)/python tools/results.py write
+
+links: .venv/book ## Give all notebooks the address and branch of _config.yml
+	PYTHONPATH=. $(BIN)/python tools/notebooks.py link
+	$(EXERCISES) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
 	$(EXERCISES) start "$(NAME)"

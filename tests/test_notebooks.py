@@ -135,6 +135,27 @@ def test_the_set_up_cell_follows_the_address_in_the_configuration(tmp_path, monk
     assert "first code cell" in next(notebooks.faults(stale))
 
 
+def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "_config.yml").write_text(
+        "repository:\n  url: https://example.org/fork\n  branch: spring-2027\n"
+    )
+    readme = notebooks.ROOT / "README.md"
+    (tmp_path / "README.md").write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
+    lesson = tmp_path / "lesson.ipynb"
+    before = sound(new_markdown_cell("# Title"), new_code_cell("1", outputs=[PNG], metadata=ALT))
+    nbformat.write(before, lesson)
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    notebooks.link(lesson)
+    notebooks.link_readme()
+    after = nbformat.read(lesson, as_version=4)
+    assert after.cells[0].source == notebooks.setup_cell()
+    assert after.cells[1:] == before.cells[1:]
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert 'pip install "cifarlab @ git+https://example.org/fork@spring-2027"' in text
+    assert "git clone https://example.org/fork &&" in text
+    assert "github.com" not in text
+
+
 def test_storing_joins_prints_and_drops_the_machine(tmp_path):
     parts = [new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
     notebook = sound(

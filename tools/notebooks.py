@@ -2,6 +2,7 @@
 
 python tools/notebooks.py store [LESSON ...]    run from the top, store normalised outputs
 python tools/notebooks.py check [LESSON ...]    one line per fault; exit status 1 if any
+python tools/notebooks.py link [LESSON ...]     address and branch of _config.yml, and README.md's
 """
 
 import argparse
@@ -88,6 +89,28 @@ def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return merged
 
 
+# -------------------------------------------------------------------------------------- link
+
+
+def link(path: Path) -> None:
+    """Give the lesson the shared first cell; it is not run, and its outputs stay."""
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source = setup_cell()
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
+
+
+def link_readme() -> None:
+    """Give README.md the address and the branch of _config.yml."""
+    source = source_of_package()
+    address = source.removeprefix("git+").rpartition("@")[0]
+    path = ROOT / "README.md"
+    text = re.sub(r"git\+https://[^\s\"]+", source, path.read_text(encoding="utf-8"))
+    text = re.sub(r"git clone https://\S+", f"git clone {address}", text)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 # ------------------------------------------------------------------------------------- check
 
 
@@ -170,15 +193,19 @@ def faults_of_markdown(cell: NotebookNode, levels: list[int]) -> Iterator[str]:
 def main() -> int:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["store", "check"])
+    parser.add_argument("command", choices=["store", "check", "link"])
     parser.add_argument("lessons", nargs="*", type=Path, default=LESSONS)
     options = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people, not for stored outputs
     found = 0
+    if options.command == "link":
+        link_readme()
     for path in options.lessons:
         if options.command == "store":
             print(f"running {path.name}", flush=True)
             store(path)
+        if options.command == "link":
+            link(path)
         for fault in faults(nbformat.read(path, as_version=4)):
             print(f"{path.name}: {fault}")
             found += 1

@@ -22,7 +22,7 @@ from notebooks import LESSONS, ROOT
 from cifarlab import records
 from cifarlab.files import replacing
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "book").rglob("*.md"))]
 RESULT = re.compile(r"<!-- (\S+) (\S+) (\S+) -->(.*?)<!-- end -->", re.DOTALL)
 PLAIN = re.compile(r"\d+\.\d+ ?(?:%|per cent|percentage points?|points?)")
 CITED = re.compile(r"references\.md#|\[\^|arXiv|https?://")

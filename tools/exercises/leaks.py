@@ -1,12 +1,13 @@
-"""Look for solutions, hidden tests and known mistakes in a built book."""
+"""Look for solutions, hidden tests, known mistakes and model answers in a built book."""
 
 import html
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from exercises.master import HIDDEN, SOLUTION, Exercise
+from exercises.master import HIDDEN, ROOT, SOLUTION, Exercise
 
+ANSWERS = ROOT / "book" / "teach" / "model-answers.md"  # to open questions
 SHORT = 20  # letters and digits; what is shorter stands in a book by chance
 TEXTS = {".html", ".md", ".txt", ".js", ".json", ".ipynb", ".svg", ".xml", ".inv", ".py"}
 
@@ -27,14 +28,22 @@ def secrets(exercise: Exercise) -> Iterator[tuple[str, str]]:
         yield "wrong answer", squeezed(mistake.source)
 
 
+def answers(text: str) -> Iterator[tuple[str, str]]:
+    """What a students' edition must not show of the model answers: each of their paragraphs."""
+    for paragraph in text.split("\n\n"):
+        if not paragraph.startswith("#"):
+            yield "a model answer", squeezed(paragraph)
+
+
 def leaks(folder: Path, exercises: Iterable[Exercise]) -> Iterator[str]:
     """One line for each file in `folder` and each secret that stands in it."""
     kept = [
         (f"a {kind} of {exercise.name}", text)
         for exercise in exercises
         for kind, text in secrets(exercise)
-        if len(text) >= SHORT
     ]
+    kept += answers(ANSWERS.read_text(encoding="utf-8"))
+    kept = [(what, text) for what, text in kept if len(text) >= SHORT]
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in TEXTS:
             shown = squeezed(path.read_text(encoding="utf-8", errors="replace"))
