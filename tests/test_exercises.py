@@ -178,7 +178,7 @@ def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
         code = [cell.source for cell in cells if cell.cell_type == "code"]
         assert code[0] == setup_cell()
         assert master.YOUR_TURN in "\n".join(code)
-        lines = [line for source in code for line in source.splitlines()]
+        lines = [line for source in code[1:] for line in source.splitlines()]
         assert [line for line in lines if len(line) > LINE] == []
         shown = leaks.squeezed("\n".join(cell.source for cell in cells))
         for kind, text in leaks.secrets(exercise):

@@ -137,7 +137,7 @@ def test_the_set_up_cell_follows_the_address_in_the_configuration(tmp_path, monk
 
 def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "_config.yml").write_text(
-        "repository:\n  url: https://example.org/fork\n  branch: spring-2027\n"
+        "repository:\n  url: https://example.org/a-long-name/fork\n  branch: a-tag-of-spring-2027\n"
     )
     readme = notebooks.ROOT / "README.md"
     (tmp_path / "README.md").write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
@@ -150,9 +150,11 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     after = nbformat.read(lesson, as_version=4)
     assert after.cells[0].source == notebooks.setup_cell()
     assert after.cells[1:] == before.cells[1:]
+    assert list(notebooks.faults(after)) == []  # however long the address is
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert 'pip install "cifarlab @ git+https://example.org/fork@spring-2027"' in text
-    assert "git clone https://example.org/fork &&" in text
+    source = "git+https://example.org/a-long-name/fork@a-tag-of-spring-2027"
+    assert f'pip install "cifarlab @ {source}"' in text
+    assert "git clone https://example.org/a-long-name/fork &&" in text
     assert "github.com" not in text
 
 
