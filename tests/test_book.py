@@ -3,15 +3,21 @@
 `make test` builds the book first. Without one, or without a browser, these tests are skipped.
 """
 
+import html
 import io
+import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
+from pypdf import PdfReader
 
 from cifarlab import data, figures, live, records
 
@@ -24,6 +30,7 @@ PAGES = sorted(
 )
 PLAY = "book/play.html"
 LIVE = "book/live.html"
+EDITION = os.environ.get("EDITION") or "full"  # `make test` builds and tests the same one
 # What the theme says on every page, whatever is on it.
 KNOWN = ("THEBE_JS_URL", "Got invalid theme mode")
 
@@ -105,6 +112,107 @@ def test_in_the_dark_and_on_a_small_screen_nobody_is_barred_either(visit, path):
 def test_without_scripts_a_sentence_stands_in_for_a_figure(visit):
     page = visit(PLAY, java_script_enabled=False)
     expect(page.locator("cifarlab-convolution-stepper")).to_contain_text("it needs a script")
+
+
+# ------------------------------------------------------------------------------- their heads
+
+
+def metadata(path: str) -> dict[str, str]:
+    """What a page's head says of the page, each thing once."""
+    head = (HTML / path).read_text(encoding="utf-8").partition("</head>")[0]
+    said = {}
+    for tag in re.findall(r"<meta [^>]*>", head):
+        given = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        name = given.get("property") or given.get("name", "")
+        if re.match("og:|twitter:|description", name):
+            assert name not in said
+            said[name] = html.unescape(given["content"])
+    return said
+
+
+WRITTEN = [path for path in PAGES if path.partition("/")[0] in ("book", "lessons")]
+
+
+def test_every_page_has_a_title_and_a_description_of_its_own():
+    heads = [metadata(path) for path in WRITTEN]
+    for name in ("og:title", "description"):
+        assert len({head[name] for head in heads}) == len(heads) > 20
+    assert min(len(head["description"]) for head in heads) > 40
+
+
+@pytest.mark.parametrize("path", WRITTEN)
+def test_a_link_to_a_page_shows_its_title_its_words_and_the_card(path):
+    head = metadata(path)
+    configuration = yaml.safe_load((HTML.parent.parent / "_config.yml").read_text())
+    owner, name = configuration["repository"]["url"].split("/")[-2:]
+    site = f"https://{owner}.github.io/{name}/"
+    assert head["og:url"] == site + path
+    assert head["og:site_name"] == "CIFAR Lab" and len(head["og:title"]) > 2
+    assert head["og:description"] == head["description"]
+    assert head["twitter:card"] == "summary_large_image"
+    card = HTML / head["og:image"].removeprefix(site)
+    with Image.open(card) as picture:
+        assert picture.size == (1200, 630)
+    assert [int(head[f"og:image:{side}"]) for side in ("width", "height")] == [1200, 630]
+    assert len(head["og:image:alt"]) > 20
+
+
+# --------------------------------------------------------------------------------- on paper
+
+
+def squeezed(text: str) -> str:
+    """Without spaces, which a line on paper loses, and with "fi" in place of its ligature."""
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+
+
+def printed(page: Page) -> str:
+    """What stands on the paper."""
+    pages = PdfReader(io.BytesIO(page.pdf(format="A4"))).pages
+    return squeezed("".join(each.extract_text() for each in pages))
+
+
+def test_a_lesson_on_paper_is_whole_and_alone(visit):
+    page = visit("lessons/03-receptive-fields.html")
+    headings = page.locator("article :is(h1, h2)").all_inner_texts()
+    last = page.locator("article li").last.inner_text()
+    paper = printed(page)
+    assert len(headings) > 10
+    for text in [*headings, last]:
+        assert squeezed(text.removesuffix("#")) in paper
+    for text in ("Colophon", "Contents", "Previous", "Search", "Add a layer"):
+        assert squeezed(text) not in paper
+
+
+def test_on_paper_hints_and_solutions_lie_open_and_on_the_screen_not(visit):
+    page = visit("book/practice/03-receptive-fields.html")
+    folded = page.locator("details")
+    closed = "[...document.querySelectorAll('details')].every((each) => !each.open)"
+    assert folded.count() > 5 and page.evaluate(closed)
+    paper = printed(page)
+    assert "apictureof5pixels,andfieldsof3,5,7,9and99." in paper
+    assert ("units=min(max(field-size+1,0),size)" in paper) == (EDITION == "full")
+    assert page.evaluate(closed)
+
+
+def test_a_dark_page_is_light_on_paper_and_dark_again_on_the_screen(visit):
+    page = visit("lessons/03-receptive-fields.html", color_scheme="dark")
+    ink = "getComputedStyle(document.querySelector('article p')).color"
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.ink = {ink} }})")
+    dark = page.evaluate(ink)
+    page.pdf()
+    assert page.evaluate("window.ink") == "rgb(34, 40, 43)" != dark
+    assert page.evaluate(ink) == dark
+
+
+def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
+    page = visit(PLAY)
+    page.emulate_media(media="print")
+    stepper = figure(page, "convolution-stepper")
+    expect(stepper.get_by_role("gridcell", name="Output 3, 3")).to_be_visible()
+    expect(stepper.get_by_role("button", name="Step")).to_be_hidden()
+    expect(page.get_by_role("slider")).to_have_count(0)
+    expect(figure(page, "receptive-field-explorer").get_by_text("Add a layer")).to_be_hidden()
+    expect(figure(page, "dense-dilated-separable")).to_contain_text("18,432")
 
 
 # ------------------------------------------------------------------------------------- quiz

@@ -40,7 +40,6 @@ p { margin: 0.6rem 0; }
 .sliders b { font-weight: inherit; }
 .sliders input { height: 1.5rem; margin: 0; min-width: 0; width: 100%; }
 .sliders b, td { font-variant-numeric: tabular-nums; }
-@media print { button, .sliders input { display: none; } }
 `;
 
 /** 12345 as "12,345", -1 as "−1". */

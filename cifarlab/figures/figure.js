@@ -25,6 +25,12 @@ button {
 button:hover { background: var(--line); }
 :focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
 code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
+@media print {
+  :host { print-color-adjust: exact; }
+  button:not([role]), input[type="range"] { display: none; }
+  input[type="number"], select { appearance: none; background: none; border: 0 !important; }
+  form, table, .row { break-inside: avoid; }
+}
 `;
 
 /** element("p", { class: "note" }, "Some ", element("em", {}, "text")) */

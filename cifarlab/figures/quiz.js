@@ -15,7 +15,6 @@ button { margin: 0.4rem 0 0; }
   border-left: 0.25rem solid var(--second); margin: 0.7rem 0 0; padding: 0.1rem 0 0.1rem 0.8rem;
 }
 [role="status"].right { border-color: var(--accent); }
-@media print { button { display: none; } }
 `, (root, { questions }) => {
   for (const [number, { question, choices }] of questions.entries()) {
     const answer = element("p", { role: "status" });
