@@ -208,7 +208,8 @@ def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
     page = visit(PLAY)
     page.emulate_media(media="print")
     stepper = figure(page, "convolution-stepper")
-    expect(stepper.get_by_role("gridcell", name="Output 3, 3")).to_be_visible()
+    cell = stepper.get_by_role("gridcell", name="Output 3, 3")
+    expect(cell).to_have_css("print-color-adjust", "exact")  # else its colour is left out
     expect(stepper.get_by_role("button", name="Step")).to_be_hidden()
     expect(page.get_by_role("slider")).to_have_count(0)
     expect(figure(page, "receptive-field-explorer").get_by_text("Add a layer")).to_be_hidden()

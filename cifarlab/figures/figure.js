@@ -27,8 +27,10 @@ button:hover { background: var(--line); }
 code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
 @media print {
   :host { print-color-adjust: exact; }
-  button:not([role]), input[type="range"] { display: none; }
-  input[type="number"], select { appearance: none; background: none; border: 0 !important; }
+  button, input[type="range"] { display: none; }
+  input[type="number"], select {
+    appearance: none; background: none !important; border: 0 !important;
+  }
   form, table, .row { break-inside: avoid; }
 }
 `;
