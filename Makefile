@@ -55,7 +55,7 @@ lessons: .venv/all ## Run all lessons and store their outputs; write the exercis
 
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	PYTHONPATH=. $(BIN)/python tools/notebooks.py link
-	$(EXERCISES) store
+	PYTHONPATH=tools:. $(BIN)/python -m exercises store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
 	$(EXERCISES) start "$(NAME)"

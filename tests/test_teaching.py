@@ -79,9 +79,10 @@ def build(folder, edition):
     (folder / "conf.py").write_text(CONFIGURATION.format(extensions=extensions))
     (folder / "index.md").write_text("# Questions\n\n```{full-edition} answers.md\n```\n")
     (folder / "answers.md").write_text(f"## Answers\n\n{CANARY}\n")
-    sphinx = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", str(folder), str(folder / edition)]
+    pages = folder / "pages"  # of both editions, as in `make book`
+    sphinx = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", str(folder), str(pages)]
     subprocess.run(sphinx, env=os.environ | {"EDITION": edition}, check=True)
-    return folder / edition
+    return pages
 
 
 def test_only_the_full_edition_holds_model_answers(tmp_path):

@@ -81,9 +81,16 @@ def edition(app: Sphinx, config: Config) -> None:
         raise ExtensionError(f"EDITION={config.edition!r}; take one of: {', '.join(EDITIONS)}.")
 
 
+def forget(app: Sphinx) -> None:
+    """Let the students' search index begin anew: Sphinx keeps the words of an older edition."""
+    if app.config.edition == "students":
+        (Path(app.outdir) / "searchindex.js").unlink(missing_ok=True)
+
+
 def setup(app: Sphinx) -> dict:
     """Add the directive and its setting."""
     app.add_config_value("edition", "full", "env")
     app.connect("config-inited", edition)
+    app.connect("builder-inited", forget)
     app.add_directive("practice", Practice)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
