@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
-EXERCISES := PYTHONPATH=tools:. $(BIN)/python -m exercises
+TASKS := PYTHONPATH=tools:. $(BIN)/python -m exercises
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 # Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
@@ -16,14 +16,15 @@ EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate colab-check constraints lessons links exercise lab clean
+.PHONY: help book serve test validate colab-check constraints lessons links exercise assignment \
+	grade lab clean
 
 help: ## Show the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
-	@if [ "$(EDITION)" = students ]; then $(EXERCISES) students _build/html; fi
+	@if [ "$(EDITION)" = students ]; then $(TASKS) students _build/html; fi
 	@echo "The book is _build/html/index.html in $(CURDIR)"
 
 serve: book ## Build the book and show it on http://localhost:8000
@@ -34,7 +35,7 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/python tools/results.py check
-	$(EXERCISES) check
+	$(TASKS) check
 	$(BUILD)
 	$(BIN)/pytest tests
 	$(NBVAL) lessons/*.ipynb
@@ -49,16 +50,24 @@ constraints: .venv/all ## Write down the exact versions of this environment, wit
 	$(BIN)/python tools/constraints.py
 
 lessons: .venv/all ## Run all lessons and store their outputs; write the exercises' notebooks
-	$(EXERCISES) store
+	$(TASKS) store
 	$(BIN)/python tools/notebooks.py store
 	$(BIN)/python tools/results.py write
 
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	PYTHONPATH=. $(BIN)/python tools/notebooks.py link
-	PYTHONPATH=tools:. $(BIN)/python -m exercises store
+	$(TASKS) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(EXERCISES) start "$(NAME)"
+	$(TASKS) start "$(NAME)"
+
+# SECRET goes by the environment, where other users of the machine cannot read it.
+assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
+	@$(TASKS) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+
+grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
+	@$(TASKS) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
+		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons

@@ -1,6 +1,7 @@
 """The commands for exercises behind `make`; `--help` after one says what it takes."""
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -71,20 +72,120 @@ def students(options: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def assignment(options: argparse.Namespace) -> int:
+    """Write an assignment for learners and its key for instructors; SECRET is in the environment.
+
+    Beside the exercises' names: --out FOLDER, --title TEXT, --open FILE of open questions.
+    """
+    from exercises import assignment as make
+
+    try:
+        questions = make.read_open(Path(options.open)) if options.open else []
+        made = make.make(options.names, os.environ.get("SECRET", ""), questions)
+        if not options.out:
+            raise ValueError("OUT is empty; name a folder for the assignment, such as OUT=week4.")
+        files = make.write(made, questions, options.title or "Assignment", Path(options.out))
+    except (ValueError, OSError) as error:
+        print(f"assignment: {error}", file=sys.stderr)
+        return 2
+    handed, *kept = files
+    print(f"{handed}: hand this out, {make.counted(sum(made.most.values()))}")
+    print(*(f"{path}: for instructors only" for path in kept), sep="\n")
+    return 0
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade a folder of submissions; SECRET is in the environment.
+
+    --submissions FOLDER, --out FILE.csv, --timeout SECONDS, --jobs NUMBER, --unsafe 1; the
+    exercises' names only where no submission has kept its "# assignment:" line.
+    """
+    from exercises import assignment as make
+    from exercises import grade as grading
+    from exercises import gradebook, sandbox
+    from exercises.judge import NotStarted
+
+    try:
+        seconds, jobs = number(options, "timeout", 30), int(number(options, "jobs", cores()))
+        unsafe = options.unsafe not in ("", "0")
+        secret, out = os.environ.get("SECRET", ""), Path(options.out or ".")
+        if not secret:
+            raise ValueError("SECRET is empty; give that of `make assignment`.")
+        if out.suffix != ".csv":
+            raise ValueError(f"OUT={options.out!r}; name a file that ends in .csv.")
+        if not unsafe and (reason := sandbox.refusal()):
+            raise ValueError(reason)
+        folders = grading.learners(Path(options.submissions))
+        found = [grading.submission(folder) for folder in folders]
+        if options.names:
+            asked = make.make(options.names, secret)
+        else:
+            asked = grading.assignment_of(found, secret)
+        by_hand = gradebook.beside(out, "by-hand.csv")
+        names = {each.learner for each in found}
+        entries, sign = gradebook.read_by_hand(by_hand, names, asked.most)
+        results = grading.grade(
+            found,
+            asked,
+            grading.Kept(gradebook.beside(out, "results.jsonl")),
+            lambda: sandbox.runner(seconds, unsafe=unsafe),
+            seconds=seconds,
+            jobs=jobs,
+        )
+        gradebook.write_by_hand(by_hand, results, asked, entries, sign)
+        rows = gradebook.write(out, results, asked, entries)
+    except (ValueError, OSError, NotStarted) as error:
+        print(f"grade: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("grade: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    flagged = [learner for learner, row in rows.items() if row.flags]
+    print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")
+    return 0
+
+
+def number(options: argparse.Namespace, name: str, otherwise: float) -> float:
+    """An option as a number above 0; `otherwise` if it is not given.
+
+    Raises: ValueError.
+    """
+    text = getattr(options, name)
+    try:
+        value = float(text or otherwise)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 86_400:
+        raise ValueError(f"{name.upper()}={text!r}; give a number from 1 on.")
+    return value
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def main() -> int:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(prog="exercises", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
     for do, arguments in (
-        (start, ["name"]),
-        (store, []),
-        (check, []),
-        (prove, ["names"]),
-        (students, ["folder"]),
+        (start, "name"),
+        (store, ""),
+        (check, ""),
+        (prove, "names"),
+        (students, "folder"),
+        (assignment, "names --out --title --open"),
+        (grade, "names --submissions --out --timeout --jobs --unsafe"),
     ):
-        command = commands.add_parser(do.__name__, help=do.__doc__)
-        for name in arguments:
-            command.add_argument(name, nargs="*" if name == "names" else None)
+        command = commands.add_parser(do.__name__, help=do.__doc__, description=do.__doc__)
+        for name in arguments.split():
+            if name == "names":
+                command.add_argument(name, nargs="*")
+            elif name.startswith("--"):
+                command.add_argument(name, default="")
+            else:
+                command.add_argument(name)
         command.set_defaults(do=do)
     options = parser.parse_args()
     return options.do(options)

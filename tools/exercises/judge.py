@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +46,27 @@ class Stopped(Exception):
     """The runner went over a limit, or ended."""
 
 
+class NotStarted(Exception):
+    """The runner could not be started, which is no submission's fault."""
+
+
 class Runner:
     """A process that runs notebooks, one after the other, each in a child of its own.
 
-    It has the rights of whoever starts it: run no code in it that you would not run yourself.
+    It has the rights of whoever starts it, unless `command` turns its command line into one that
+    confines it; `environment` is then all that this one gets. `watch` is called with the process,
+    several times a second, and raises `Stopped` where a limit is passed.
     """
 
-    def __init__(self, seconds: float = 60) -> None:
+    def __init__(
+        self,
+        seconds: float = 60,
+        command: Callable[[list[str]], list[str]] = list,
+        watch: Callable[[subprocess.Popen], None] = lambda process: None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.seconds = seconds  # for one notebook
+        self.command, self.watch, self.environment = command, watch, environment
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> "Runner":
@@ -63,20 +76,29 @@ class Runner:
         self.stop()
 
     def start(self) -> None:
-        """Start the process; that takes seconds, and is done when the first notebook comes."""
+        """Start the process; that takes seconds, and is done when the first notebook comes.
+
+        Raises: NotStarted.
+        """
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        ours = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
+            self.command([sys.executable, str(SCRIPT)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"},
+            env=ours if self.environment is None else self.environment,
             start_new_session=True,
         )
         self.received, self.sent = b"", 0
-        self.ask({"cells": [], "checks": []}, time.monotonic() + START)
-        self.ask({"steps": []}, time.monotonic() + START)
-        self.answer(time.monotonic() + START)
+        deadline = time.monotonic() + START
+        try:
+            self.ask({"cells": [], "checks": []}, deadline)
+            self.ask({"steps": []}, deadline)
+            self.answer(deadline)
+        except Stopped as reason:
+            self.stop()
+            raise NotStarted("the process that runs submissions does not start here") from reason
 
     def stop(self) -> None:
         """End the process and its children, all of which are in its group."""
@@ -108,6 +130,7 @@ class Runner:
         while b"\n" not in self.received:
             if time.monotonic() > deadline:
                 raise Stopped(f"it ran for more than {self.seconds:g} seconds")
+            self.watch(self.process)
             if not select.select([self.process.stdout], [], [], 0.1)[0]:
                 continue
             part = os.read(self.process.stdout.fileno(), 2**16)
@@ -127,7 +150,10 @@ class Runner:
         return answer
 
     def run(self, cells: Sequence[str], checks: Sequence[str], asked: Sequence) -> Ran:
-        """Run the cells, the checks, then take the hidden steps (kind, code, note)."""
+        """Run the cells, the checks, then take the hidden steps (kind, code, note).
+
+        Raises: NotStarted.
+        """
         if self.process is None:
             self.start()
         self.sent = 0

@@ -10,18 +10,33 @@ from cifarlab.files import replacing
 from exercises.master import FOLDER, Exercise
 
 
-def notebook(exercise: Exercise) -> NotebookNode:
-    """The exercise without its solution, its hidden tests and the mistakes it knows."""
-    shown = {"answer": [exercise.stub], "check": [check.visible for check in exercise.checks]}
-    cells = []
+def cells(exercise: Exercise, *, solved: bool = False) -> list[NotebookNode]:
+    """What a learner sees of an exercise (`solved`: with its solution), no hidden test in it."""
+    checks = iter(exercise.checks)
+    made = []
     for kind, source in exercise.cells:
         if kind == "text":
-            cells.append(v4.new_markdown_cell(source))
-        elif kind != "wrong":
-            cells.append(v4.new_code_cell(shown[kind].pop(0) if kind in shown else source))
-    cells.insert(1, v4.new_code_cell(setup_cell()))
+            made.append(v4.new_markdown_cell(source))
+        elif kind == "given":
+            made.append(v4.new_code_cell(source))
+        elif kind == "answer":
+            answer = exercise.reference if solved else exercise.stub
+            made.append(v4.new_code_cell(answer))
+        elif kind == "check":
+            made.append(v4.new_code_cell(next(checks).visible))
+    return made
+
+
+def notebook(exercise: Exercise) -> NotebookNode:
+    """An exercise as a notebook of its own, after the lessons' first cell."""
+    first, *rest = cells(exercise)
+    return assembled([first, v4.new_code_cell(setup_cell()), *rest], exercise.name)
+
+
+def assembled(cells: list[NotebookNode], name: str) -> NotebookNode:
+    """A notebook of these cells, each with an id made of `name` and its number."""
     for number, cell in enumerate(cells):
-        cell.id = f"{exercise.name}-{number}"
+        cell.id = f"{name}-{number}"
     made = v4.new_notebook(cells=cells)
     normalize(made)
     return made

@@ -1,6 +1,6 @@
 """Run notebooks' cells in child processes, and say what values they compute. Judges nothing.
 
-Started as a script by `judge.Runner`; it imports none of its neighbours.
+Started as a script by `judge.Runner`, in a sandbox or not; it imports none of its neighbours.
 One request a line comes in, answers a line go out, both JSON:
 
     {"cells": [...], "checks": [...]}  ->  {"cells": [outputs, ...], "checks": [outputs, ...]}
@@ -14,6 +14,7 @@ right values are, no process here ever knows.
 import io
 import json
 import os
+import resource
 import sys
 
 KEPT = 10_000  # characters of what a cell prints
@@ -89,6 +90,22 @@ def serve(shell, requests, answers, first: dict) -> None:
     print(json.dumps({"values": values}), file=answers, flush=True)
 
 
+def limit(memory: int, file: int) -> None:
+    """Bound what this process, and each that it starts, may take: more bytes of memory, bytes of a
+    file, open files.
+    """
+    with open("/proc/self/statm") as statm:
+        pages = int(statm.read().split()[0])  # PyTorch maps gigabytes that it never touches
+    most = pages * os.sysconf("SC_PAGESIZE") + memory
+    for what, value in (
+        (resource.RLIMIT_AS, most),
+        (resource.RLIMIT_FSIZE, file),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (value, value))
+
+
 def main() -> None:
     """Load what exercises use, once; then a child for each notebook."""
     import torch
@@ -98,6 +115,8 @@ def main() -> None:
     import cifarlab.receptive_field  # noqa: F401
 
     torch.set_num_threads(1)  # a child that is forked may use no others
+    if len(sys.argv) > 1:
+        limit(*map(int, sys.argv[1:]))
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8", buffering=1)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 
