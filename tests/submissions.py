@@ -252,7 +252,11 @@ def numbers_of_other_types(draft):
 
 @case("honest", ALL)
 def a_class_that_can_be_called(draft):
-    draft.say(HOLES, named(HOLES, "count") + "\n\nclass Holes:\n    __call__ = lambda self, d: count(d)\n\nholes = Holes()")
+    draft.say(
+        HOLES,
+        named(HOLES, "count")
+        + "\n\nclass Holes:\n    __call__ = lambda self, d: count(d)\n\nholes = Holes()",
+    )
 
 
 @case("honest", ALL)
@@ -725,12 +729,12 @@ def fork_bomb(draft):
     draft.say(HOLES, "import os, time\nfor _ in range(9):\n    os.fork()\ntime.sleep(20)")
 
 
-@case("hostile", (0, 2, 3), flag="memory", quick=True)
+@case("hostile", (0, 2, 3), flag="holes: it", quick=True)
 def memory_hog(draft):
     draft.say(HOLES, "held = []\nwhile True:\n    held.append(bytearray(b'x') * 10**7)")
 
 
-@case("hostile", (0, 2, 3), flag="memory")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def shared_memory_hog(draft):
     draft.say(
         HOLES,
@@ -739,7 +743,7 @@ def shared_memory_hog(draft):
     )
 
 
-@case("hostile", (0, 2, 3), flag="memory")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def memory_hog_in_files_without_names(draft):
     draft.say(
         HOLES,
@@ -748,7 +752,7 @@ def memory_hog_in_files_without_names(draft):
     )
 
 
-@case("hostile", (0, 2, 3), flag="memory")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def memory_hog_in_eight_processes(draft):
     draft.say(
         HOLES,
@@ -821,7 +825,7 @@ def read_the_hidden_tests(draft):
     look = LOOK.format(words=[word[::-1] for word in secrets])
     draft.first(look)
     for exercise in ASKED.exercises:
-        draft.say(exercise, f"if seen:\n" + indented(body(exercise)))
+        draft.say(exercise, "if seen:\n" + indented(body(exercise)))
 
 
 def indented(source: str) -> str:
@@ -984,7 +988,9 @@ def write_outside(draft):
 
 @case("hostile", (0, 2, 3))
 def fill_the_disk(draft):
-    draft.say(HOLES, "with open('big', 'wb') as file:\n    while True:\n        file.write(b'x' * 10**6)")
+    draft.say(
+        HOLES, "with open('big', 'wb') as file:\n    while True:\n        file.write(b'x' * 10**6)"
+    )
 
 
 @case("hostile", ALL)

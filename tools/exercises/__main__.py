@@ -128,7 +128,7 @@ def grade(options: argparse.Namespace) -> int:
             found,
             asked,
             grading.Kept(gradebook.beside(out, "results.jsonl")),
-            lambda: sandbox.runner(seconds, unsafe=unsafe),
+            lambda: sandbox.runner(seconds, asked.imports, unsafe=unsafe),
             seconds=seconds,
             jobs=jobs,
         )

@@ -81,6 +81,8 @@ def submission(folder: Path) -> Submission:
             readable.append(((touched, path.stat().st_mtime_ns, str(path)), path, data))
         except Unreadable as error:
             reasons.append(str(error))
+        except Exception as error:  # whatever it is, the others are to be graded
+            reasons.append(f"{path.name!r} can't be read: {error!r}")
     if not readable:
         return Submission(folder.name, reason="; ".join(reasons) or "no notebook (.ipynb) in it")
     _, path, data = max(readable)
@@ -273,7 +275,7 @@ def grade(
     Raises: NotStarted, after the others have been graded, if a sandbox did not start.
     """
     settings = settings_digest(assignment, seconds)
-    with Runner(seconds=120) as trusted:
+    with Runner(seconds=120, imports=assignment.imports) as trusted:
         right = {each.name: expected(trusted, each) for each in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
@@ -283,7 +285,12 @@ def grade(
             return nothing(assignment, each.reason)
         digest = hashlib.sha256(settings + each.data).hexdigest()
         if digest not in kept.known:
-            kept.add(digest, graded(each.data, assignment, right, make))
+            try:
+                kept.add(digest, graded(each.data, assignment, right, make))
+            except NotStarted:
+                raise
+            except Exception as error:  # whatever it is, the others are to be graded
+                return nothing(assignment, f"it can't be graded: {error!r}")
         known = kept.known[digest]
         return replace(known, flags=[*each.flags, *known.flags])
 

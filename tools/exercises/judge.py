@@ -64,8 +64,10 @@ class Runner:
         command: Callable[[list[str]], list[str]] = list,
         watch: Callable[[subprocess.Popen], None] = lambda process: None,
         environment: dict[str, str] | None = None,
+        imports: str = "torch,cifarlab.receptive_field",
     ) -> None:
         self.seconds = seconds  # for one notebook
+        self.imports = imports  # done once, before any notebook: PyTorch takes seconds
         self.command, self.watch, self.environment = command, watch, environment
         self.process: subprocess.Popen | None = None
 
@@ -83,7 +85,7 @@ class Runner:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         ours = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
-            self.command([sys.executable, str(SCRIPT)]),
+            self.command([sys.executable, str(SCRIPT), self.imports]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

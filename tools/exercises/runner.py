@@ -12,6 +12,7 @@ right values are, no process here ever knows.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -92,8 +93,8 @@ def serve(shell, requests, answers, first: dict) -> None:
 
 
 def limit(memory: int, processes: int, file: int, user: int) -> None:
-    """Bound what this process, and each that it starts, may take: more bytes of memory, processes
-    of this user, bytes of a file, open files. Become that user, unless it is 0.
+    """Bound what this process, and each that it starts, may take: bytes of memory, processes of
+    this user, bytes of a file, open files. Become that user, unless it is 0.
 
     Raises: RuntimeError if the system does not hold to it, as for its administrator.
     """
@@ -106,11 +107,8 @@ def limit(memory: int, processes: int, file: int, user: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    with open("/proc/self/statm") as statm:
-        pages = int(statm.read().split()[0])  # PyTorch maps gigabytes that it never touches
-    most = pages * os.sysconf("SC_PAGESIZE") + memory
     for what, value in (
-        (resource.RLIMIT_AS, most),
+        (resource.RLIMIT_AS, 3 * memory),  # PyTorch maps gigabytes that it never touches
         (resource.RLIMIT_FSIZE, file),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 0),
@@ -128,16 +126,19 @@ def limit(memory: int, processes: int, file: int, user: int) -> None:
 
 
 def main() -> None:
-    """Load what exercises use, once; then a child for each notebook."""
-    import torch
+    """Load what the exercises use, once; then a child for each notebook.
+
+    Arguments: what to import beforehand, separated by commas, and all of `limit`'s or none.
+    """
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    import cifarlab.receptive_field  # noqa: F401
-
-    torch.set_num_threads(1)  # a child that is forked may use no others
-    if len(sys.argv) > 1:
-        limit(*map(int, sys.argv[1:]))
+    for name in filter(None, sys.argv[1].split(",")):
+        importlib.import_module(name)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # a child that is forked may use no others
+    if sys.argv[2:]:
+        limit(*map(int, sys.argv[2:]))
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8", buffering=1)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 

@@ -115,7 +115,7 @@ def refusal() -> str:
     return ""
 
 
-def runner(seconds: float, *, unsafe: bool = False) -> Runner:
+def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
     """A runner in a sandbox of its own, or (`unsafe`) in none; `refusal` says if one can be had.
 
     Bubblewrap stays in the sandbox as process 1, and what it was started with can be read there:
@@ -123,5 +123,6 @@ def runner(seconds: float, *, unsafe: bool = False) -> Runner:
     """
     if unsafe:
         ours = {name: value for name, value in os.environ.items() if name != "SECRET"}
-        return Runner(seconds, environment=ours | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"})
-    return Runner(seconds, confined, watch, ENVIRONMENT)
+        ours |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+        return Runner(seconds, environment=ours, imports=imports)
+    return Runner(seconds, confined, watch, ENVIRONMENT, imports)

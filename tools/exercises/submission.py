@@ -84,15 +84,19 @@ def cells(data: bytes) -> list[Cell]:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable("it is no notebook: its JSON is damaged") from error
-    found = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(found, list):  # as in versions before 4
-        sheets = notebook.get("worksheets") if isinstance(notebook, dict) else None
-        sheets = [each for each in sheets if isinstance(each, dict)] if sheets else []
-        found = [cell for sheet in sheets for cell in sheet.get("cells") or []]
+    found = listed(notebook, "cells")
+    for sheet in listed(notebook, "worksheets"):  # as in versions before 4
+        found += listed(sheet, "cells")
     read = [cell(each) for each in found if isinstance(each, dict)]
     if not read:
         raise Unreadable("it is JSON, but has no cells")
     return read
+
+
+def listed(holder: object, name: str) -> list:
+    """The list of that name, empty where there is none."""
+    found = holder.get(name) if isinstance(holder, dict) else None
+    return list(found) if isinstance(found, list) else []
 
 
 def cell(raw: dict) -> Cell:

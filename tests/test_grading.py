@@ -1,0 +1,492 @@
+"""Protects learners from unfair points, instructors from what is handed in, exams from copies."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import submissions
+from exercises import __main__ as commands
+from exercises import assignment, grade, gradebook, leaks, master, sandbox
+from exercises.judge import Mark, NotStarted, Runner, expected
+from submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
+
+ROOT = Path(__file__).parent.parent
+QUICK = [name for name, each in CASES.items() if each.quick]
+BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
+
+
+def run(*arguments, secret=SECRET, **environment):
+    """A command of `exercises`, as `make` calls it."""
+    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
+    ours = os.environ | {"PYTHONPATH": path, "SECRET": secret} | environment
+    command = [sys.executable, "-m", "exercises", *map(str, arguments)]
+    return subprocess.run(command, env=ours, capture_output=True, text=True, timeout=3600)
+
+
+def rows(table):
+    """A table of points, by learner."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["learner"]: row for row in csv.DictReader(file)}
+
+
+# ------------------------------------------------------------------------------------ the corpus
+
+
+def grade_cases(folder, names):
+    """Grade these cases as one batch; the rows of its table."""
+    for name in names:
+        CASES[name].fill(folder / "handed-in" / name)
+    out = folder / "grades.csv"
+    done = run("grade", "--submissions", folder / "handed-in", "--out", out, "--timeout", 10)
+    assert done.returncode == 0, done.stderr
+    return rows(out)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """The dozen and more that every `make test` grades."""
+    return grade_cases(tmp_path_factory.mktemp("quick"), QUICK)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """All of the corpus, as one batch."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, grade_cases(folder, CASES)
+
+
+def assert_graded(row, name):
+    """Does a case have its points, and a flag where it must, and none else?"""
+    got = tuple(float(row[question]) for question in EXERCISES)
+    flags = [flag for flag in row["flags"].split("; ") if flag and "waits for" not in flag]
+    assert got == CASES[name].points, row
+    assert CASES[name].flag in row["flags"]
+    assert bool(flags) == bool(CASES[name].flag), row
+
+
+def test_the_corpus_has_sixty_submissions_of_every_kind():
+    kinds = [each.kind for each in CASES.values()]
+    assert len(CASES) >= 60
+    assert min(map(kinds.count, ("honest", "damaged", "wrong", "hostile"))) >= 8
+    assert {CASES[name].kind for name in QUICK} == set(kinds)
+
+
+@BOXED
+@pytest.mark.parametrize("name", QUICK)
+def test_a_submission_gets_its_points(quick, name):
+    assert_graded(quick[name], name)
+
+
+@BOXED
+@pytest.mark.long
+@pytest.mark.parametrize("name", CASES)
+def test_every_submission_gets_its_points(whole, name):
+    assert_graded(whole[1][name], name)
+
+
+@BOXED
+@pytest.mark.long
+def test_nothing_is_left_of_the_whole_corpus_but_its_tables(whole):
+    folder, _ = whole
+    page = (folder / "grades-feedback" / "markup_in_an_answer.html").read_text()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert not list(Path(ROOT, "cifarlab").glob("planted*"))
+    assert not [each for each in psutil.process_iter(["name"]) if each.info["name"] == "bwrap"]
+
+
+# --------------------------------------------------------------------------------- the sandbox
+
+
+@BOXED
+def test_a_sandbox_has_no_network_no_files_no_secret_and_few_processes():
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        sandbox.runner(60, "") as runner,
+    ):
+        server.setblocking(False)
+        cells = [
+            f"import socket; socket.create_connection({server.getsockname()!r}, timeout=2)",
+            *(f"open({str(place)!r}, 'w')" for place in (ROOT / "cifarlab" / "x.py", "/usr/x")),
+            "open('/x', 'w')",
+            "open('/dev/shm/x', 'w')",
+            f"open({str(ROOT / 'README.md')!r})",
+            f"import os; os.listdir({str(ROOT / 'lessons')!r})",
+        ]
+        ran = runner.run(cells, [], [("ask", "1 + 1", "")])
+        assert [cell["error"] is not None for cell in ran.cells] == [True] * len(cells), ran.cells
+        assert ran.values == [2]
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        looks = [
+            "seen = str(dict(os.environ))",
+            "seen += open('/proc/1/environ').read()",
+            "import glob; seen += str([open(p).read() for p in glob.glob('/proc/*/cmdline')])",
+        ]
+        ran = runner.run(["import os", *looks], [], [("ask", "'SECRET' in seen", "")])
+        assert ran.values == [False]
+        runner.watch = lambda process: None  # the kernel's own bound, which nothing can outrun
+        forks = (
+            "import os, time\nnumber = 0\ntry:\n    while number < 200:\n"
+            "        if os.fork() == 0:\n            time.sleep(60)\n            os._exit(0)\n"
+            "        number += 1\nexcept BlockingIOError:\n    pass"
+        )
+        ran = runner.run([forks], [], [("ask", "number", "")])
+        assert ran.values[0] <= sandbox.TASKS
+
+
+def test_without_bubblewrap_nothing_is_run(tmp_path, monkeypatch):
+    save(Draft(), tmp_path / "handed-in" / "anna" / "assignment.ipynb")
+    out = tmp_path / "grades.csv"
+    done = run("grade", "--submissions", tmp_path / "handed-in", "--out", out, PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "apt-get install bubblewrap" in done.stderr
+    assert "UNSAFE=1" in done.stderr
+    assert os.listdir(tmp_path) == ["handed-in"]
+
+
+def test_unsafe_grades_without_a_sandbox_and_still_keeps_the_secret(tmp_path):
+    prying = "import os\nassert 'SECRET' in os.environ\n"
+    draft = Draft().say(submissions.HOLES, prying + submissions.body(submissions.HOLES))
+    save(draft, tmp_path / "handed-in" / "anna" / "assignment.ipynb")
+    out = tmp_path / "grades.csv"
+    options = ("--submissions", tmp_path / "handed-in", "--out", out)
+    done = run("grade", *options, "--unsafe", 1, PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (rows(out)["anna"]["holes"], rows(out)["anna"]["saving"]) == ("0", "2")
+
+
+# ---------------------------------------------------------------------------------- assignments
+
+
+def test_the_secret_chooses_a_variant_that_is_never_the_published_one():
+    for path in master.MASTERS:
+        published = master.read(path)
+        found = {assignment.varied(path.stem, f"secret {number}") for number in range(12)}
+        assert published not in found
+        # A fair choice misses one of two in a thousandth of a thousandth of all cases.
+        assert len(found) >= min(2, len(master.variants(path)) - 1), path.stem
+        assert assignment.varied(path.stem, "secret 1") in found
+
+
+def make_assignment(folder, *names, secret=SECRET, **options):
+    """What `make assignment` does."""
+    more = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return run("assignment", *names, "--out", folder, *more, secret=secret)
+
+
+def test_what_is_handed_out_holds_no_secret_and_the_rest_lies_elsewhere(tmp_path):
+    questions = tmp_path / "open.md"
+    questions.write_text(f"## {OPEN.name} ({OPEN.points} points)\n\n{OPEN.text}\n")
+    assert make_assignment(tmp_path / "made", *EXERCISES, open=questions).returncode == 0
+    files = sorted(str(p.relative_to(tmp_path / "made")) for p in tmp_path.glob("made/*/*"))
+    assert files == [
+        "hand-out/assignment.ipynb",
+        "instructor/hidden-tests.md",
+        "instructor/solutions.ipynb",
+    ]
+    assert list(leaks.leaks(tmp_path / "made" / "hand-out", ASKED.exercises)) == []
+    told = " ".join(leaks.leaks(tmp_path / "made" / "instructor", ASKED.exercises))
+    for name in EXERCISES:
+        assert f"a solution of {name}" in told
+        assert f"a hidden test of {name}" in told
+    handed = nbformat.read(tmp_path / "made" / "hand-out" / "assignment.ipynb", as_version=4)
+    nbformat.validate(handed)
+    text = "\n".join(cell.source for cell in handed.cells)
+    assert ASKED.line in text
+    assert OPEN.text in text
+    assert text.count(master.YOUR_TURN) == 3
+    assert SECRET not in json.dumps(handed)
+
+
+def test_the_same_secret_makes_the_same_assignment_and_another_one_another(tmp_path):
+    made = []
+    for number, secret in enumerate(("one", "one", "two")):
+        assert make_assignment(tmp_path / str(number), "field-of-a-chain", secret=secret)
+        made.append((tmp_path / str(number) / "hand-out" / "assignment.ipynb").read_bytes())
+    assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize(
+    ("names", "secret", "told"),
+    [
+        (["hole"], "x", "EXERCISES names 'hole'; take some of: confusion"),
+        ([], "x", "EXERCISES is empty"),
+        (["holes"], "", "SECRET is empty"),
+        (["holes", "holes"], "x", "holes: named twice"),
+        (["../holes"], "x", "EXERCISES names '../holes'"),
+    ],
+)
+def test_an_assignment_that_cannot_be_made_is_told_why(names, secret, told, tmp_path):
+    done = make_assignment(tmp_path / "made", *names, secret=secret)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Why?\n", "must begin with a heading"),
+        ("", "must begin with a heading"),
+        ("## Why (3 points)\n\nWhy?\n", "is no heading such as"),
+        ("## why\n\nWhy?\n", "is no heading such as"),
+    ],
+)
+def test_an_open_question_without_name_or_points_is_named(text, told, tmp_path):
+    (tmp_path / "open.md").write_text(text)
+    with pytest.raises(ValueError, match=told):
+        assignment.read_open(tmp_path / "open.md")
+
+
+# -------------------------------------------------------------------------------- the command
+
+
+def grade_options(tmp_path, **changes):
+    """The words of a command that would grade one solved notebook."""
+    save(Draft(), tmp_path / "handed-in" / "anna" / "assignment.ipynb")
+    options = {"submissions": tmp_path / "handed-in", "out": tmp_path / "grades.csv", "unsafe": 1}
+    return [part for key, value in (options | changes).items() for part in (f"--{key}", value)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "secret", "told"),
+    [
+        ({}, "another", "No submission is of an assignment made with this SECRET: 1 name another"),
+        ({}, "", "SECRET is empty"),
+        ({"out": "grades.xlsx"}, SECRET, "OUT='grades.xlsx'; name a file that ends in .csv"),
+        ({"submissions": "nowhere"}, SECRET, "SUBMISSIONS=nowhere: no such folder"),
+        ({"timeout": "soon"}, SECRET, "TIMEOUT='soon'; give a number from 1 on"),
+        ({"jobs": "0"}, SECRET, "JOBS='0'; give a number from 1 on"),
+    ],
+)
+def test_grading_that_cannot_begin_says_why_and_writes_nothing(changes, secret, told, tmp_path):
+    done = run("grade", *grade_options(tmp_path, **changes), secret=secret)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == ["handed-in"]
+
+
+def test_an_assignment_without_its_line_can_be_named(tmp_path, runner):
+    draft = Draft()
+    submissions.assignment_line_deleted(draft)
+    found = [grade.Submission("anna", json.dumps(draft.notebook).encode())]
+    with pytest.raises(ValueError, match='name what was asked: EXERCISES="..."'):
+        grade.assignment_of(found, SECRET)
+    asked = assignment.make(EXERCISES, SECRET)
+    right = {each.name: expected(runner, each) for each in asked.exercises}
+    result = grade.graded(found[0].data, asked, right, lambda: Lent(runner))
+    assert sum(mark.points for marks in result.marks.values() for mark in marks) == 9
+
+
+def test_two_assignments_in_one_folder_are_told_apart():
+    other = assignment.make(["confusion"], SECRET)
+    lines = [ASKED.line, ASKED.line, other.line]
+    found = [grade.Submission(str(n), line.encode()) for n, line in enumerate(lines)]
+    assert grade.assignment_of(found, SECRET) == ASKED
+    with pytest.raises(ValueError, match="of two assignments"):
+        grade.assignment_of(found[1:], SECRET)
+
+
+# ------------------------------------------------------------------------------------- the batch
+
+
+class Lent:
+    """A runner that somebody else stops."""
+
+    def __init__(self, runner):
+        self.runner = runner
+
+    def __enter__(self):
+        return self.runner
+
+    def __exit__(self, *unused):
+        pass
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One process, in no sandbox, for the notebooks of these tests that are harmless."""
+    with Runner(seconds=120) as running:
+        yield running
+
+
+def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
+    names = [path.stem for path in master.MASTERS]
+    asked = assignment.make(names, "autumn")
+    right = {each.name: expected(runner, each) for each in asked.exercises}
+    data = nbformat.writes(assignment.notebook(asked, [], "All", solved=True)).encode()
+    result = grade.graded(data, asked, right, lambda: Lent(runner))
+    got = {name: sum(mark.points for mark in marks) for name, marks in result.marks.items()}
+    assert got == asked.most
+    assert result.flags == []
+
+
+def drafts(count):
+    """Submissions that differ, every second of them solved."""
+    made = []
+    for number in range(count):
+        draft = (Draft() if number % 2 else Draft().stubs()).first(f"# learner {number}")
+        made.append(grade.Submission(f"learner-{number}", json.dumps(draft.notebook).encode()))
+    return made
+
+
+def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp_path, runner):
+    counted = []
+
+    def make():
+        counted.append(1)
+        return Lent(runner)
+
+    def batch(found):
+        kept = grade.Kept(tmp_path / "results.jsonl")
+        return grade.grade(found, ASKED, kept, make, seconds=30, jobs=1)
+
+    first = batch(drafts(3))
+    assert len(counted) == 3
+    text = (tmp_path / "results.jsonl").read_text()
+    (tmp_path / "results.jsonl").write_text(text[:-100])  # killed while it wrote
+    assert batch(drafts(4)) == first | batch(drafts(4))
+    assert len(counted) == 5
+
+
+def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
+    class Broken(Lent):
+        def run(self, *unused):
+            raise NotStarted("no sandbox")
+
+        def __enter__(self):
+            return self
+
+    made = [Broken(runner), Lent(runner), Lent(runner)]
+    kept = grade.Kept(tmp_path / "results.jsonl")
+    with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
+        grade.grade(drafts(3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
+    assert len(kept.known) == 2
+
+
+@BOXED
+@pytest.mark.long
+def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
+    for each in drafts(12):
+        save(each.data, tmp_path / "handed-in" / each.learner / "assignment.ipynb")
+    options = ["--submissions", tmp_path / "handed-in", "--jobs", 2, "--out"]
+    assert run("grade", *options, tmp_path / "whole.csv").returncode == 0
+    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
+    command = [sys.executable, "-m", "exercises", "grade", *options, tmp_path / "cut.csv"]
+    cut = subprocess.Popen(
+        list(map(str, command)), env=os.environ | {"PYTHONPATH": path, "SECRET": SECRET}
+    )
+    results = tmp_path / "cut-results.jsonl"
+    while not results.exists() or results.read_text().count("\n") < 5:
+        time.sleep(0.2)
+        assert cut.poll() is None
+    children = psutil.Process(cut.pid).children(recursive=True)
+    cut.send_signal(signal.SIGKILL)
+    cut.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []  # the sandboxes ended with it
+    assert not (tmp_path / "cut.csv").exists()
+    assert run("grade", *options, tmp_path / "cut.csv").returncode == 0
+    assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+# ------------------------------------------------------------------------------------- the book
+
+RIGHT = {
+    "holes": [Mark("holes-a", 1, 1, ""), Mark("holes-b", 0, 3, "No <b>holes</b>.")],
+    "saving": [Mark("saving-a", 2, 2, "")],
+    "softmax": [Mark("softmax-a", 2, 2, ""), Mark("softmax-b", 1, 1, "")],
+}
+RESULTS = {
+    "anna": grade.Result(RIGHT, {"why": "<script>x</script>"}),
+    "ben": grade.Result(RIGHT, {"why": assignment.YOUR_WORDS}),
+    "cy": grade.nothing(ASKED, "no notebook"),
+}
+
+
+def entries(tmp_path, text):
+    """What a person's table says."""
+    path = tmp_path / "grades-by-hand.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return gradebook.read_by_hand(path, set(RESULTS), ASKED.most)
+
+
+def test_open_answers_wait_for_a_person_whose_points_a_regrade_keeps(tmp_path):
+    out, by_hand = tmp_path / "grades.csv", tmp_path / "grades-by-hand.csv"
+    gradebook.write_by_hand(by_hand, RESULTS, ASKED, {}, ",")
+    gradebook.write(out, RESULTS, ASKED, {})
+    assert by_hand.read_text().splitlines() == ["learner,question,points,comment", "anna,why,,"]
+    assert rows(out)["anna"]["why"] == ""
+    assert rows(out)["anna"]["flags"] == "why: waits for points by hand"
+    assert (rows(out)["ben"]["why"], rows(out)["cy"]["why"]) == ("0", "0")
+
+    said = 'learner,question,points,comment\nanna,why,2.5,"Good, short."\nanna,holes,4,My fault\n'
+    read, sign = entries(tmp_path, said)
+    gradebook.write_by_hand(by_hand, RESULTS, ASKED, read, sign)
+    assert by_hand.read_text() == said
+    gradebook.write(out, RESULTS, ASKED, read)
+    anna = rows(out)["anna"]
+    assert (anna["holes"], anna["why"], anna["total"], anna["most"]) == ("4", "2.5", "11.5", "12")
+    assert anna["flags"] == ""
+    page = (tmp_path / "grades-feedback" / "anna.html").read_text()
+    assert "Good, short." in page
+    assert "&lt;script&gt;" in page
+    assert "No &lt;b&gt;holes&lt;/b&gt;." in page
+    assert "<script" not in page
+
+
+def test_a_row_that_is_added_leaves_the_others_as_a_spreadsheet_wrote_them(tmp_path):
+    text = "\ufefflearner;question;points;comment\r\nben;holes;3,5;Käse; nach Rücksprache\r\n"
+    read, sign = entries(
+        tmp_path, text.replace("Käse; nach", '"Käse; nach').replace("che\r", 'che"\r')
+    )
+    assert read == {("ben", "holes"): gradebook.ByHand(3.5, "Käse; nach Rücksprache")}
+    gradebook.write_by_hand(tmp_path / "grades-by-hand.csv", RESULTS, ASKED, read, sign)
+    written = (tmp_path / "grades-by-hand.csv").read_text().splitlines()
+    assert written[1:] == ['ben;holes;3.5;"Käse; nach Rücksprache"', "anna;why;;"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("anna,why,2,\n", "must begin with the line learner,question,points,comment"),
+        ("{}dora,why,2,\n", "row 2: no folder is called 'dora'"),
+        ("{}anna,what,2,\n", "row 2: 'what'; take one of: holes, saving, softmax, why"),
+        ("{}anna,why,4,\n", "row 2: '4' points; give a number from 0 to 3"),
+        ("{}anna,why,nan,\n", "row 2: 'nan' points; give a number from 0 to 3"),
+        ("{}anna,why,two,\n", "row 2: 'two' points"),
+        ("{}anna,why,2,\nanna,why,3,\n", "row 3: a second row for anna and why"),
+        (b"learner,question,points,comment\nanna,why,1,gel\xf6st\n", "save it as 'CSV UTF-8'"),
+    ],
+)
+def test_a_row_by_hand_that_makes_no_sense_is_named(text, told, tmp_path):
+    header = "learner,question,points,comment\n"
+    with pytest.raises(ValueError, match=told):
+        entries(tmp_path, text if isinstance(text, bytes) else text.format(header))
+
+
+def test_canvas_gets_its_columns(tmp_path):
+    gradebook.write(tmp_path / "week4.csv", RESULTS, ASKED, {})
+    lines = (tmp_path / "week4-canvas.csv").read_text().splitlines()
+    assert lines[:3] == [
+        "Student,ID,SIS User ID,SIS Login ID,Section,week4",
+        "Points Possible,,,,,12",
+        "anna,,,anna,,6",
+    ]
+
+
+def test_options_are_numbers_and_the_processors_are_counted():
+    assert commands.cores() >= 1
