@@ -45,7 +45,8 @@ def case(kind, points, flag="", quick=False):
                 function(folder)
             else:
                 draft = Draft()
-                save(function(draft) or draft, folder / "assignment.ipynb")
+                changed = function(draft)
+                save(draft if changed is None else changed, folder / "assignment.ipynb")
 
         CASES[function.__name__] = Case(kind, fill, points, flag, quick)
         return function
@@ -806,7 +807,7 @@ for each in gc.get_objects():
     if isinstance(each, (str, list, dict, bytes)):
         found.append(str(each)[:10**5])
 for pattern in ("/proc/*/environ", "/proc/*/cmdline", "/tmp/**", "/work/**/*.md", "/home/**",
-                "/root/**/*.md", "**/*.md", "/proc/*/fd/*"):
+                "/root/**/*.md", "**/*.md"):
     for path in glob.glob(pattern, recursive=True)[:2000]:
         try:
             found.append(open(path, errors="replace").read(10**6))
@@ -877,7 +878,7 @@ def patched_builtins(draft):
     )
 
 
-@case("hostile", NONE)
+@case("hostile", NONE, flag="seconds")
 def patched_json_and_print(draft):
     draft.stubs().first(
         "import builtins, json\n"
@@ -1016,12 +1017,12 @@ def flood(data, times):
 """
 
 
-@case("hostile", (0, 2, 3), flag="MB")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def gigabytes_on_the_pipe(draft):
     draft.say(HOLES, FLOOD + "flood(b'x' * 10**6, 2000)")
 
 
-@case("hostile", NONE, flag="")
+@case("hostile", NONE, flag="holes: it")
 def forged_answers_on_the_pipe(draft):
     fine = {"text": "", "error": None}
     cells = [fine] * 30
@@ -1043,7 +1044,7 @@ def values_that_cannot_be_sent(draft):
     )
 
 
-@case("hostile", (0, 2, 3), flag="")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def values_of_a_gigabyte(draft):
     draft.say(HOLES, "holes = lambda dilations: [0] * 10**8")
 
@@ -1057,7 +1058,7 @@ def tracing(draft):
     )
 
 
-@case("hostile", NONE)
+@case("hostile", NONE, flag="holes: it")
 def tracing_that_changes_values(draft):
     draft.stubs().first(
         "import sys\n"
@@ -1077,12 +1078,12 @@ def standard_output_closed(draft):
     draft.first("import os, sys\nsys.stdout.close()\nsys.stderr.close()\nos.close(1)\nos.close(2)")
 
 
-@case("hostile", (0, 2, 3), flag="")
+@case("hostile", (0, 2, 3), flag="holes: it")
 def everything_closed(draft):
     draft.say(HOLES, "import os\nos.closerange(0, 256)")
 
 
-@case("hostile", (0, 2, 3), flag="")
+@case("hostile", (0, 2, 3))
 def a_thread_that_waits_for_the_hidden_tests(draft):
     draft.say(
         HOLES,
@@ -1099,7 +1100,7 @@ def a_thread_that_waits_for_the_hidden_tests(draft):
     )
 
 
-@case("hostile", (0, 2, 3), flag="")
+@case("hostile", (0, 2, 3))
 def a_process_that_stays_behind(draft):
     draft.say(
         HOLES,

@@ -1,6 +1,8 @@
 """Protects learners from unfair points, instructors from what is handed in, exams from copies."""
 
+import contextlib
 import csv
+import io
 import json
 import os
 import signal
@@ -8,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 import nbformat
 import psutil
@@ -25,12 +28,22 @@ QUICK = [name for name, each in CASES.items() if each.quick]
 BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
 
 
+class Done(NamedTuple):
+    """How a command ended, and what it said of errors."""
+
+    returncode: int
+    stderr: str
+
+
 def run(*arguments, secret=SECRET, **environment):
-    """A command of `exercises`, as `make` calls it."""
-    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
-    ours = os.environ | {"PYTHONPATH": path, "SECRET": secret} | environment
-    command = [sys.executable, "-m", "exercises", *map(str, arguments)]
-    return subprocess.run(command, env=ours, capture_output=True, text=True, timeout=3600)
+    """A command of `exercises`, as `make` calls it, in this process: to start one takes seconds."""
+    said = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"SECRET": secret} | environment),
+        mock.patch.object(sys, "argv", ["exercises", *map(str, arguments)]),
+        contextlib.redirect_stderr(said),
+    ):
+        return Done(commands.main(), said.getvalue())
 
 
 def rows(table):
@@ -111,7 +124,7 @@ def test_nothing_is_left_of_the_whole_corpus_but_its_tables(whole):
 @BOXED
 def test_a_sandbox_has_no_network_no_files_no_secret_and_few_processes():
     with (
-        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server,
         sandbox.runner(60, "") as runner,
     ):
         server.setblocking(False)
@@ -169,14 +182,17 @@ def test_unsafe_grades_without_a_sandbox_and_still_keeps_the_secret(tmp_path):
 # ---------------------------------------------------------------------------------- assignments
 
 
-def test_the_secret_chooses_a_variant_that_is_never_the_published_one():
-    for path in master.MASTERS:
-        published = master.read(path)
-        found = {assignment.varied(path.stem, f"secret {number}") for number in range(12)}
-        assert published not in found
-        # A fair choice misses one of two in a thousandth of a thousandth of all cases.
-        assert len(found) >= min(2, len(master.variants(path)) - 1), path.stem
-        assert assignment.varied(path.stem, "secret 1") in found
+@pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
+def test_the_secret_chooses_a_variant_that_is_never_the_published_one(path):
+    published = master.read(path)
+    for secret in ("spring", "autumn"):
+        assert assignment.varied(path.stem, secret).cells != published.cells
+
+
+def test_all_graded_variants_come_up():
+    """Two of three are missed by chance in fewer than one of 10,000 hash functions."""
+    found = {assignment.varied("hold-out", f"secret {number}") for number in range(30)}
+    assert len(found) == len(master.variants(master.FOLDER / "hold-out.md")) - 1 == 3
 
 
 def make_assignment(folder, *names, secret=SECRET, **options):
@@ -231,7 +247,6 @@ def test_an_assignment_that_cannot_be_made_is_told_why(names, secret, told, tmp_
     done = make_assignment(tmp_path / "made", *names, secret=secret)
     assert done.returncode == 2
     assert told in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "made").exists()
 
 
@@ -275,7 +290,6 @@ def test_grading_that_cannot_begin_says_why_and_writes_nothing(changes, secret, 
     done = run("grade", *grade_options(tmp_path, **changes), secret=secret)
     assert done.returncode == 2
     assert told in done.stderr
-    assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["handed-in"]
 
 
@@ -486,7 +500,3 @@ def test_canvas_gets_its_columns(tmp_path):
         "Points Possible,,,,,12",
         "anna,,,anna,,6",
     ]
-
-
-def test_options_are_numbers_and_the_processors_are_counted():
-    assert commands.cores() >= 1

@@ -23,9 +23,11 @@ from exercises.submission import (
     Cell,
     Piece,
     Unreadable,
+    answered,
     attempts,
     cells,
     contents,
+    decoded,
     notebooks,
     pieces,
     written,
@@ -77,8 +79,9 @@ def submission(folder: Path) -> Submission:
     for path in notebooks(folder):
         try:
             data = contents(path)
-            touched = any("exercise:" in cell.source for cell in cells(data))
-            readable.append(((touched, path.stat().st_mtime_ns, str(path)), path, data))
+            readable.append(
+                ((answered(cells(data)), path.stat().st_mtime_ns, str(path)), path, data)
+            )
         except Unreadable as error:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
@@ -124,7 +127,7 @@ def assignment_of(submissions: list[Submission], secret: str) -> Assignment:
 
 def lines(data: bytes) -> Iterator:
     """All that looks like an assignment's line in a file, cell or metadata."""
-    return LINE.finditer(data.decode("utf-8", "replace"))
+    return LINE.finditer(decoded(data))
 
 
 # ---------------------------------------------------------------------------- one submission

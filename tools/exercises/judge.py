@@ -129,10 +129,14 @@ class Runner:
 
         Raises: Stopped.
         """
+        watched = 0.0
         while b"\n" not in self.received:
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise Stopped(f"it ran for more than {self.seconds:g} seconds")
-            self.watch(self.process)
+            if now > watched + 0.1:
+                self.watch(self.process)
+                watched = now
             if not select.select([self.process.stdout], [], [], 0.1)[0]:
                 continue
             part = os.read(self.process.stdout.fileno(), 2**16)

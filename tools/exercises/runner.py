@@ -146,6 +146,10 @@ def main() -> None:
         def enable_gui(self, gui=None) -> None:
             """Nothing: `%matplotlib inline` asks for it, and there is no window."""
 
+        def _tee(self, channel):
+            """Nothing: IPython would keep all that is printed, gigabytes if need be."""
+            return contextlib.nullcontext()
+
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exercises.assignment import Assignment
-from exercises.master import Exercise, names_defined
+from exercises.master import YOUR_TURN, Exercise, names_defined
 
 LARGEST = 20 * 2**20  # bytes of a notebook; JSON takes many times as much memory
 SKIPPED = {".ipynb_checkpoints", "__MACOSX"}  # copies that programs leave beside a notebook
@@ -74,14 +74,18 @@ def contents(path: Path) -> bytes:
         raise Unreadable(f"{path.name!r} can't be opened: {error.strerror}") from error
 
 
+def decoded(data: bytes) -> str:
+    """The text of a file, in whichever form of Unicode it is; what is in none becomes a sign."""
+    return data.decode(json.detect_encoding(data), "replace")
+
+
 def cells(data: bytes) -> list[Cell]:
     """The cells of a notebook of any version, whole or not.
 
     Raises: Unreadable.
     """
     try:
-        text = data.decode(json.detect_encoding(data), "replace")
-        notebook = json.loads(text)
+        notebook = json.loads(decoded(data))
     except (ValueError, RecursionError) as error:
         raise Unreadable("it is no notebook: its JSON is damaged") from error
     found = listed(notebook, "cells")
@@ -109,6 +113,12 @@ def cell(raw: dict) -> Cell:
     metadata = raw.get("metadata")
     ours = metadata.get("cifarlab") if isinstance(metadata, dict) else None
     return Cell(raw.get("cell_type") == "code", text, ours if isinstance(ours, dict) else {})
+
+
+def answered(found: Sequence[Cell]) -> int:
+    """How many answer cells are no longer as they were handed out."""
+    marked = [cell.source for cell in found if "exercise:" in cell.source]
+    return sum(YOUR_TURN not in source for source in marked)
 
 
 # ------------------------------------------------------------------------------ whose cell it is
