@@ -213,7 +213,8 @@ def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
     expect(stepper.get_by_role("button", name="Step")).to_be_hidden()
     expect(page.get_by_role("slider")).to_have_count(0)
     expect(figure(page, "receptive-field-explorer").get_by_text("Add a layer")).to_be_hidden()
-    expect(figure(page, "dense-dilated-separable")).to_contain_text("18,432")
+    blocks = figure(page, "dense-dilated-separable")
+    expect(blocks.get_by_role("rowheader").first.get_by_role("button")).to_be_visible()
 
 
 # ------------------------------------------------------------------------------------- quiz

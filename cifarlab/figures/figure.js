@@ -28,6 +28,7 @@ code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, 
 @media print {
   :host { print-color-adjust: exact; }
   button, input[type="range"] { display: none; }
+  th button { background: none; border: 0; display: inline; font: inherit; padding: 0; }
   input[type="number"], select {
     appearance: none; background: none !important; border: 0 !important;
   }
