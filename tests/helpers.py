@@ -41,7 +41,7 @@ def _layer(*channels: int, **options) -> nn.Sequential:
 
 
 class Fast(nn.Sequential):
-    """157,000 numbers in every form that a network of the course may have, strides included."""
+    """158,168 numbers in every form that a network of the course may have, strides included."""
 
     def __init__(self) -> None:
         def separable() -> list[nn.Module]:
