@@ -6,7 +6,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
-from torch import Tensor, nn
+from torch import nn
 
 from cifarlab import engine, model
 
@@ -23,40 +23,6 @@ class Tiny(nn.Sequential):
             model.DepthwiseSeparableConv(8, 32, dropout=dropout),
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(32, 10, 1, bias=False),
-            nn.Flatten(),
-        )
-
-
-class Residual(nn.Sequential):
-    """What its layers make of a map, added to the map."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + super().forward(maps)
-
-
-def _layer(*channels: int, **options) -> nn.Sequential:
-    """A convolution with batch norm and ReLU, 3x3 where not said otherwise."""
-    options = {"kernel_size": 3, "padding": 1, "bias": False} | options
-    return nn.Sequential(nn.Conv2d(*channels, **options), nn.BatchNorm2d(channels[1]), nn.ReLU())
-
-
-class Fast(nn.Sequential):
-    """158,168 numbers in every form that a network of the course may have, strides included."""
-
-    def __init__(self) -> None:
-        def separable() -> list[nn.Module]:
-            return [_layer(112, 112, groups=112), _layer(112, 112, kernel_size=1, padding=0)]
-
-        super().__init__(
-            nn.Conv2d(3, 24, 2),  # whitening
-            nn.ReLU(),
-            _layer(24, 48, stride=2),
-            Residual(_layer(48, 48), _layer(48, 48, padding=2, dilation=2)),
-            _layer(48, 112, stride=2),
-            Residual(*separable(), *separable()),
-            Residual(*separable(), *separable()),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(112, 10, 1, bias=False),
             nn.Flatten(),
         )
 

@@ -17,7 +17,6 @@ import export
 import numpy as np
 import pytest
 import torch
-from helpers import Fast
 from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -658,11 +657,11 @@ def outspoken(network, recipe, images):
     return network.eval()
 
 
-@pytest.mark.parametrize("make", [Fast, model.SkipNet])
-def test_any_network_of_the_blocks_gives_the_probabilities_of_pytorch(compute, photographs, make):
+@pytest.mark.parametrize("name", model.names())
+def test_any_network_of_the_package_gives_the_probabilities_of_pytorch(compute, photographs, name):
     torch.manual_seed(0)
-    recipe, images = recipes.get("baseline"), photographs[:: 1 if make is Fast else 5]
-    network = outspoken(make(), recipe, images)
+    recipe, images = recipes.get("baseline"), photographs[:: 5 if name == "skipnet" else 1]
+    network = outspoken(model.create(name), recipe, images)
     found = probabilities_in_a_page(compute, export.steps(network), recipe, images)
     expected = probabilities(network, recipe, images)
     assert len(expected.argmax(dim=1).unique()) > 4  # they are told apart
