@@ -78,12 +78,10 @@ def contents(uploads: dict | tuple) -> list[bytes]:
 CAMERA = """
 new Promise(async (resolve, reject) => {
   const part = (tag) => document.body.appendChild(document.createElement(tag));
-  const [video, button] = [part("video"), part("button")];
-  button.textContent = "Take the picture";
+  const video = part("video");
   const end = () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
     video.remove();
-    button.remove();
   };
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
@@ -93,11 +91,14 @@ new Promise(async (resolve, reject) => {
     reject(error);
     return;
   }
+  const button = part("button"); // only now: earlier, there would be nothing to take
+  button.textContent = "Take the picture";
   button.onclick = () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     canvas.getContext("2d").drawImage(video, 0, 0);
     end();
+    button.remove();
     resolve(canvas.toDataURL("image/jpeg", 0.9));
   };
 })
