@@ -85,8 +85,7 @@ def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
     ways, counts = {}, {}
     for widths in [(24, 56), (34, 79), (48, 112), (68, 158)]:
         recipe = recipes.get("fast", network_options={"widths": widths})
-        network = model.create("fast", **recipe.network_options)
-        counts[widths] = model.count_multiply_adds(network) / 1e6
+        counts[widths] = model.count_multiply_adds(recipe.create_network()) / 1e6
         ways[widths] = stepper(recipe, numbers, images, labels)
     for widths, seconds in measured(ways, rounds).items():
         epoch = steps(recipes.get("fast")) * seconds

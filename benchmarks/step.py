@@ -13,7 +13,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from cifarlab import data, engine, model, recipes, records
+from cifarlab import data, engine, recipes, records
 
 PLAIN = engine.Numerics("cpu", "fp32", "NCHW")
 
@@ -23,7 +23,7 @@ def stepper(
 ):
     """A function that takes one training step by `recipe` and gives its seconds."""
     torch.manual_seed(0)
-    network = model.create(recipe.network, **recipe.network_options)
+    network = recipe.create_network()
     numbers.place(network).train()
     optimizer, _ = engine.make_optimizer(network, recipe, steps=1000)
 

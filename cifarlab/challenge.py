@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from cifarlab import model, receptive_field
-from cifarlab.receptive_field import Field
 
 LIMIT = 200_000  # parameters, frozen ones included
 SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must take
@@ -115,11 +114,9 @@ def narrow_view(network: nn.Module) -> list[str]:
         analysis = receptive_field.analyze(network, size, channels=3)
     except ValueError as error:
         return [f"Its receptive field can't be worked out: {error}"]
-    fields = [analysis[name] for name in analysis.names]
-    maps = [field for field in fields if isinstance(field, Field) and field.units != (1, 1)]
-    if not maps:
+    last = analysis.last_map
+    if last is None:
         return ["Its last map has one unit: it sees the image by strides, not by pooling."]
-    last = maps[-1]
     middle = [(y, x) for y in central(last.units[0]) for x in central(last.units[1])]
     seen = max(int(last.taps(y, x).sum()) for y, x in middle)
     pixels = size[0] * size[1]

@@ -132,7 +132,7 @@ def run_training(options: argparse.Namespace) -> None:
         raise ValueError(f"{out} holds no run to go on with; begin one without --resume.")
     torch.manual_seed(options.seed)
     try:
-        network = model.create(recipe.network, **recipe.network_options)
+        network = recipe.create_network()
     except TypeError as error:
         raise ValueError(f"network_options of {recipe.network!r}: {error}") from error
     train, held_out = splits(options.data == "synthetic", options.validation)

@@ -292,6 +292,11 @@ def cutout(
     )
 
 
+def _original(**fill: tuple[float, ...]) -> list[A.BasicTransform]:
+    """The steps of the 2023 project, with the `fill` of its cutout."""
+    return [flip(), affine(translate=2, scale=0.1, rotate=45, shear=0), cutout(**fill)]
+
+
 # The 2023 project gave the fill as (0.4914, 0.4822, 0.4465) for images of 0 to 255: black.
 AUGMENTATIONS = {
     "none": lambda: [],
@@ -302,16 +307,8 @@ AUGMENTATIONS = {
     "cutout-8": lambda: [cutout(8)],
     "flip-crop": lambda: [flip(), crop(margin=2)],  # little, for short training
     "all": lambda: [flip(), affine(), crop(), cutout()],
-    "original": lambda: [
-        flip(),
-        affine(translate=2, scale=0.1, rotate=45, shear=0),
-        cutout(fill=(0, 0, 0)),
-    ],
-    "original-mean-fill": lambda: [
-        flip(),
-        affine(translate=2, scale=0.1, rotate=45, shear=0),
-        cutout(),
-    ],
+    "original": lambda: _original(fill=(0, 0, 0)),
+    "original-mean-fill": _original,
 }
 
 

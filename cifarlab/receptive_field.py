@@ -412,6 +412,13 @@ class Analysis:
         return self[""]
 
     @property
+    def last_map(self) -> Field | None:
+        """The field of the last map of more than one unit, which global pooling averages."""
+        fields = [self[name] for name in self.names]
+        maps = [field for field in fields if isinstance(field, Field) and field.units != (1, 1)]
+        return maps[-1] if maps else None
+
+    @property
     def names(self) -> list[str]:
         """Modules that ran, as in `named_modules()`; the second call of "conv" is "conv#2"."""
         return [name for name in self.calls if name]

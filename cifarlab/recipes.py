@@ -7,6 +7,8 @@ import json
 import re
 from dataclasses import dataclass, field, fields, replace
 
+from torch import nn
+
 from cifarlab import arguments, data, model
 
 
@@ -97,6 +99,13 @@ class Recipe:
                     f"{name}={arguments.shown(values)}; it must be three numbers from {low} to 1."
                 )
             object.__setattr__(self, name, tuple(values))  # a list, where read from JSON
+
+    def create_network(self) -> nn.Module:
+        """Its network, with fresh random weights from torch's global generator.
+
+        Raises: TypeError or ValueError if the network does not take a value of `network_options`.
+        """
+        return model.create(self.network, **self.network_options)
 
 
 RECIPES = {

@@ -125,7 +125,7 @@ def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own
     for each in experiment.EXPERIMENTS.values():
         for arm in each.arms:
             recipe = recipes.get(arm.recipe, **arm.changes)
-            network = model.create(recipe.network, **recipe.network_options)
+            network = recipe.create_network()
             assert model.count_parameters(network) < 200_000, arm.name
             folders += [arm.folder(tmp_path / each.question, seed) for seed in arm.seeds]
     assert len(set(folders)) == len(folders)

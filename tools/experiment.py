@@ -10,6 +10,7 @@ summary, `cifarlab/records/experiments/NAME.json`, ships with the package, for t
 """
 
 import argparse
+import functools
 import json
 import shlex
 import subprocess
@@ -153,7 +154,7 @@ def summed_up(arm: Arm, runs: Path) -> dict:
         "mean": float(np.mean(accuracies)),
         "interval": interval(accuracies),
         "next_run": interval(accuracies, of_next=True),
-        "train_accuracy": [whole_training_set(folder) for folder in done],
+        "train_accuracy": [whole_training_set(*run) for run in zip(found, done, strict=True)],
         "train_accuracy_while_learning": [record.history[-1].train.accuracy for record in found],
         "history": [asdict(record)["history"] for record in found],
         "seconds": [record.seconds["training"] for record in found],
@@ -168,19 +169,22 @@ def summed_up(arm: Arm, runs: Path) -> dict:
 
 def view(network: nn.Module) -> dict:
     """How far a unit in the middle of the last map sees, in pixels, and how much of it, 0 to 1."""
-    analysis = receptive_field.analyze(network, (32, 32))
-    maps = [analysis[name] for name in analysis.names]
-    last = [f for f in maps if isinstance(f, receptive_field.Field) and f.units != (1, 1)][-1]
+    last = receptive_field.analyze(network, (32, 32)).last_map
     middle = last.units[0] // 2, last.units[1] // 2
     return {"receptive_field": last.size[0], "coverage": last.coverage(*middle)}
 
 
-def whole_training_set(run: Path) -> float:
+def whole_training_set(record: records.Record, run: Path) -> float:
     """Accuracy on all images that a run learned from, as they are, not augmented."""
-    record = records.load(run)
-    train, _ = cli.splits(record.data.startswith(data.SYNTHETIC), validation=False)
+    train = training_images(record.data.startswith(data.SYNTHETIC))
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     return engine.evaluate(records.load_network(run), data.batches(train, plain, 1000)).accuracy
+
+
+@functools.cache  # read and checked once, however many runs learned from them
+def training_images(synthetic: bool) -> data.Split:
+    """What the runs of an experiment learned from."""
+    return cli.splits(synthetic, validation=False)[0]
 
 
 def interval(values: list[float], *, of_next: bool = False) -> list[float] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from cifarlab import model, records
+from cifarlab import records
 
 
 def publish(run: Path) -> Path:
@@ -33,7 +33,7 @@ def publish(run: Path) -> Path:
     saved = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
     if len(saved["epochs"]) != len(record.history):
         raise ValueError(f"{run} is being written to just now; try again in a second.")
-    network = model.create(record.recipe.network, **record.recipe.network_options)
+    network = record.recipe.create_network()
     if "average" in saved["state"]:
         average = torch.optim.swa_utils.AveragedModel(network)
         average.load_state_dict(saved["state"]["average"])

@@ -215,7 +215,7 @@ def load_network(name: str | os.PathLike) -> nn.Module:
     Raises: ValueError if the record has no weights, or damaged ones.
     """
     record, path = load(name), find(name).with_suffix(".safetensors")
-    network = model.create(record.recipe.network, **record.recipe.network_options)
+    network = record.recipe.create_network()
     try:
         weights = load_file(path)
         network.load_state_dict({key: weights[key] for key in network.state_dict()})
