@@ -519,6 +519,15 @@ def test_the_browser_has_every_record_and_draws_its_history(compute):
         assert curves["original-2023", measure] == expected
 
 
+def test_a_run_that_was_carried_to_another_machine_names_both_in_their_order():
+    first, second = {"processor": "A, 2 cores"}, {"processor": "B, 2 cores"}
+    over_time = figures.recorded.over_time
+    assert over_time(first, "processor") == "A, 2 cores"
+    carried = {"earlier_sessions": [first, first], **second}
+    assert over_time(carried, "processor") == "A, 2 cores; then B, 2 cores"
+    assert over_time({"earlier_sessions": [first], **first}, "processor") == "A, 2 cores"
+
+
 def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
     """So that a lesson's stored output stays what it is when another run is published."""
     shown = figures.show("run-browser", runs=["original-2023"])

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -11,6 +12,11 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+
+# The book is built from this repository, where the package need not be installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from cifarlab.figures import recorded
 
 
 class Markdown(SphinxDirective):
@@ -60,7 +66,7 @@ class Records(Markdown):
             f"{record['parameters']:,}",
             f"{minutes:.0f} min",
             commit if commit == "unknown" else link + (", changed" if changed else ""),
-            record["processor"],
+            recorded.over_time(record, "processor"),
         ]
         return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
 

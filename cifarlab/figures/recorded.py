@@ -50,9 +50,9 @@ def run(record: dict) -> dict[str, Any]:
             "epochs run": len(record["history"]),
             "parameters": record["parameters"],
             "multiply-adds": record["multiply_adds"],
-            "processor": record["processor"],
-            "threads": record["threads"],
-            "precision": record["precision"],
+            "processor": over_time(record, "processor"),
+            "threads": over_time(record, "threads"),
+            "precision": over_time(record, "precision"),
             "memory format": record["memory_format"],
             "versions": ", ".join(f"{name} {each}" for name, each in record["versions"].items()),
             "minutes of training": round(record["seconds"]["training"] / 60, 1),
@@ -60,6 +60,12 @@ def run(record: dict) -> dict[str, Any]:
         },
         "history": history(record["history"]),
     }
+
+
+def over_time(record: dict, field: str) -> str:
+    """What a field of a record says; where the run was carried to other machines, in turn."""
+    sessions = [*record.get("earlier_sessions", []), record]
+    return "; then ".join(dict.fromkeys(str(session[field]) for session in sessions))
 
 
 def named(recipe: dict) -> tuple[str, dict]:
