@@ -8,18 +8,16 @@ rounds, after three to warm up.
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import sys
-from datetime import UTC, datetime
 
 import export
-import torch
+import machine
 from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
-from cifarlab import data, engine, figures, model, records
+from cifarlab import data, engine, figures, model
 
 WARM_UP = 3
 
@@ -54,13 +52,9 @@ def main() -> int:
     if path is None:
         print("browser: no chromium or google-chrome on the PATH; install one.", file=sys.stderr)
         return 2
-    machine = records.processor(engine.numerics(device="cpu"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
-        print(
-            f"{datetime.now(UTC).date()}, {machine}, Chromium {browser.version}, "
-            f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}"
-        )
+        print(f"{machine.line(engine.numerics(device='cpu'))}, Chromium {browser.version}")
         for name in model.names():
             network = model.create(name)
             found = milliseconds(browser, network, rounds)

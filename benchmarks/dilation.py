@@ -11,10 +11,10 @@ clock, all ways in turn: so other work on the machine disturbs little. The media
 import argparse
 import itertools
 import json
-import os
 import statistics
 import time
 
+import machine
 import torch
 from torch import Tensor, nn
 
@@ -68,7 +68,7 @@ def main() -> None:
     torch.manual_seed(0)
     engine.keep_freed_memory()
     numbers = engine.numerics("cpu")
-    load = os.getloadavg()[0]
+    here = machine.fields(numbers)  # before our own load
 
     runs = {}
     for (kind, groups), (form, dilations) in itertools.product(GROUPS.items(), FORMS.items()):
@@ -93,8 +93,7 @@ def main() -> None:
         )
         print(f"{way[0]:10} {way[1]:10} {way[2]}  {forward:7.1f} ms  {step:7.1f} ms")
     record = {
-        **{key: value for key, value in records.provenance(numbers).items() if key != "commit"},
-        "load": round(load, 1),
+        **here,
         "rounds": rounds,
         "images": [BATCH, CHANNELS, SIZE, SIZE],
         "rows": rows,

@@ -12,10 +12,11 @@ import os
 import statistics
 import time
 
+import machine
 import torch
 from step import PLAIN, stepper
 
-from cifarlab import data, engine, model, recipes, records
+from cifarlab import data, engine, model, recipes
 
 IMAGES = 50_000  # of CIFAR-10, in an epoch
 
@@ -110,10 +111,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     numbers = engine.numerics()
-    print(
-        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, {numbers.precision}, load {os.getloadavg()[0]:.1f}"
-    )
+    print(machine.line(numbers))
     engine.keep_freed_memory()
     compare_recipes(numbers, rounds)
     compare_sizes(numbers, rounds)

@@ -10,12 +10,11 @@ lesson reads its table.
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+import machine
 import torch
 from torch import nn
 
@@ -67,11 +66,9 @@ def main() -> None:
     numbers = engine.numerics(device="cpu")
     engine.keep_freed_memory()
     found = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "load": round(os.getloadavg()[0], 1),
+        **machine.fields(numbers),
         "rounds": rounds,
         "images": "{} of {}x{}".format(*BATCH),
-        **{key: value for key, value in records.provenance(numbers).items() if key != "commit"},
         "dense_over_separable": [
             {
                 "channels": channels,

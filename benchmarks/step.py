@@ -10,10 +10,11 @@ import argparse
 import statistics
 import time
 
+import machine
 import torch
 import torch.nn.functional as F
 
-from cifarlab import data, engine, recipes, records
+from cifarlab import data, engine, recipes
 
 PLAIN = engine.Numerics("cpu", "fp32", "NCHW")
 
@@ -45,10 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     numbers = engine.numerics()
-    print(
-        f"{records.processor(numbers)}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}"
-    )
+    print(machine.line(numbers))
 
     images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
     baseline = recipes.get("baseline")
@@ -70,8 +68,7 @@ def main() -> None:
     print(f"ratio plain / engine: {medians['plain'] / medians['engine']:.2f}")
     print(
         f"ratio in turn, both with memory kept: "
-        f"{medians['plain, memory kept'] / medians['engine']:.2f} "
-        f"({numbers.precision}, {numbers.memory_format})"
+        f"{medians['plain, memory kept'] / medians['engine']:.2f}"
     )
 
     split = data.synthetic(2000)
