@@ -895,6 +895,14 @@ def test_an_argument_out_of_range_is_named_with_its_limit(name, value):
         data.batches(data.synthetic(10), **{name: value})
 
 
+@pytest.mark.parametrize(("label", "named"), [(2, "labels from 0 to 2"), (-1, "from -1 to 1")])
+def test_a_label_of_no_class_is_refused_and_the_last_class_is_one(label, named):
+    images, classes = np.zeros((3, 4, 4, 3), np.uint8), ("cat", "dog")
+    with pytest.raises(ValueError, match=rf"{named}; the 2 classes are 0 to 1"):
+        data.Split(images, np.array([0, 1, label]), classes, "black")
+    assert len(data.Split(images, np.array([0, 1, 1]), classes, "black")) == 3
+
+
 def test_take_keeps_the_order_asked_for():
     taken = numbered(50).take([41, 3, 3])
     assert numbers_in(taken.images) == [41, 3, 3]
