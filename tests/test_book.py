@@ -19,7 +19,7 @@ from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
-from cifarlab import data, figures, live, records
+from cifarlab import figures, live, records
 
 HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 PAGES = sorted(
@@ -568,9 +568,9 @@ class TestLivePredictions:
         return ask
 
     @pytest.fixture
-    def photograph(self):
+    def photograph(self, cifar10):
         """A file (H, W) = (240, 320), of a test image."""
-        _, test = data.load()
+        _, test = cifar10
         file = io.BytesIO()
         Image.fromarray(test.images[1]).resize((320, 240), Image.Resampling.BICUBIC).save(
             file, "PNG"

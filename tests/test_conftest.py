@@ -40,6 +40,13 @@ def test_without_data_two_tests_are_skipped_with_the_remedy_and_counted_in_one_l
     assert data.CIFAR10.url in lines[0] and data.CIFAR10.tgz_md5 in lines[0]
 
 
+def test_no_test_takes_the_real_images_but_by_the_fixture_that_skips_it():
+    """Those of `data` itself, in test_data.py, have small stand-ins in a folder of their own."""
+    for path in Path(__file__).parent.glob("test_*.py"):
+        own = path.name in ("test_data.py", Path(__file__).name)
+        assert own or "data.load()" not in path.read_text(encoding="utf-8"), path.name
+
+
 def test_where_data_is_required_its_want_is_a_failure(session, monkeypatch):
     monkeypatch.setenv("CIFARLAB_REQUIRE_DATA", "1")
     result = session()

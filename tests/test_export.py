@@ -150,9 +150,9 @@ def test_the_page_knows_how_often_its_network_is_right(shipped):
     assert 100 * right / sum(counts) == pytest.approx(shipped["about"]["accuracy"], abs=0.1)
 
 
-def test_the_samples_are_what_the_command_makes_of_the_test_images():
+def test_the_samples_are_what_the_command_makes_of_the_test_images(cifar10):
     """Another WebP library may write a little differently."""
-    _, test = data.load()
+    _, test = cifar10
     assert [test.classes[label] for label in test.labels[list(samples.CHOSEN)]] == [*test.classes]
     made = samples.sheet(test.images[list(samples.CHOSEN)])
     with Image.open(samples.OUT) as stored:
@@ -170,9 +170,9 @@ def run(monkeypatch, *arguments) -> int:
 
 
 @pytest.fixture
-def few_images(monkeypatch):
+def few_images(monkeypatch, cifar10):
     """The first 60 test images alone: no exam of 10,000."""
-    train, test = data.load()
+    train, test = cifar10
     few = test.take(range(60))
     monkeypatch.setattr(data, "load", lambda: (train, few))
     return few

@@ -611,9 +611,9 @@ def test_runs_are_read_without_pytorch():
 
 
 @pytest.fixture(scope="module")
-def photographs():
+def photographs(cifar10):
     """100 test images of CIFAR-10 (100, 32, 32, 3)."""
-    _, test = data.load()
+    _, test = cifar10
     return test.images[:100]
 
 

@@ -240,43 +240,25 @@ def saved(begun, tmp_path):
     return tmp_path, network
 
 
-def test_weights_come_back_as_near_as_half_precision_allows(saved):
+def test_weights_come_back_to_the_last_bit(saved):
+    """Rounded to fp16, those of `baseline` got ten test images more wrong."""
     folder, network = saved
     loaded = records.load_network(folder)
     for (name, theirs), ours in zip(
         loaded.state_dict().items(), network.state_dict().values(), strict=True
     ):
         assert theirs.dtype == ours.dtype
-        if ours.is_floating_point():
-            torch.testing.assert_close(theirs, ours, rtol=2**-11, atol=1e-7, msg=name)
-        else:
-            assert torch.equal(theirs, ours)
+        assert torch.equal(theirs, ours), name
 
 
 def test_a_loaded_network_is_ready_to_use(saved):
-    """In eval mode, on the CPU, and it answers nearly as the one that was saved."""
+    """In eval mode, on the CPU, and it answers as the one that was saved."""
     folder, network = saved
     loaded = records.load_network(folder)
     images = torch.randn(4, 3, 32, 32)
     assert not any(part.training for part in loaded.modules())
     with torch.no_grad():
-        torch.testing.assert_close(loaded(images), network.eval()(images), rtol=0.01, atol=0.01)
-
-
-def test_weights_take_half_the_bytes_and_the_network_keeps_its_own(saved):
-    folder, network = saved
-    tensors = load_file(folder / "record.safetensors")
-    assert {str(value.dtype) for value in tensors.values()} == {"torch.float16", "torch.int64"}
-    assert all(weights.dtype == torch.float32 for weights in network.parameters())
-
-
-def test_a_number_too_large_for_half_precision_is_kept_in_full(begun, tmp_path):
-    """A variance can be; as infinity it would silence its channel without a word."""
-    network = Tiny()
-    network[1][1].running_var.fill_(1e6)
-    records.save(begun, tmp_path / "record.json")
-    records.save_weights(network, tmp_path / "record.safetensors")
-    assert (records.load_network(tmp_path)[1][1].running_var == 1e6).all()
+        assert torch.equal(loaded(images), network.eval()(images))
 
 
 @pytest.mark.parametrize("memory_format", engine.MEMORY_FORMATS)
@@ -286,7 +268,7 @@ def test_weights_are_saved_alike_whatever_their_order_in_memory(begun, tmp_path,
     records.save(begun, tmp_path / "record.json")
     records.save_weights(network, tmp_path / "record.safetensors")
     loaded = records.load_network(tmp_path)
-    torch.testing.assert_close(loaded[1][0].weight, network[1][0].weight, rtol=1e-3, atol=1e-5)
+    assert torch.equal(loaded[1][0].weight, network[1][0].weight)
 
 
 def damage(path, how):
