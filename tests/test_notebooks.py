@@ -53,6 +53,7 @@ def ignored(source="train()"):
         [new_code_cell("plot", outputs=[PNG], metadata=ALT)],
         [ignored(), new_code_cell("assert loss < 2")],
         [new_markdown_cell("# One\n## Two\n### Three\n## Two again")],
+        [new_code_cell("torch.manual_seed(0)\nnetwork = make()"), new_code_cell("engine.fit(n)")],
     ],
 )
 def test_a_sound_lesson_passes(cells):
@@ -63,6 +64,11 @@ def test_a_sound_lesson_passes(cells):
     ("cells", "fault"),
     [
         ([new_code_cell("plot", outputs=[PNG])], "alt text"),
+        ([new_code_cell("sweep = engine.find_learning_rate(network)")], "no torch.manual_seed"),
+        (
+            [new_code_cell("engine.fit(n)"), new_code_cell("torch.manual_seed(0)")],
+            "no torch.manual",
+        ),
         ([ignored()], "no assert follows"),
         ([ignored(), new_code_cell("print(loss)")], "no assert follows"),
         ([ignored(), new_code_cell("assert a"), ignored(), new_code_cell("assert b")], "at most"),

@@ -128,6 +128,12 @@ def faults(notebook: NotebookNode) -> Iterator[str]:
         if "assert " not in after:
             yield f"no assert follows the ignored cell {code[number].id!r}"
 
+    seeded = False
+    for cell in code:
+        seeded = seeded or "torch.manual_seed(" in cell.source
+        if not seeded and re.search(r"engine\.(fit|find_learning_rate)\(", cell.source):
+            yield f"cell {cell.id!r} trains, and no torch.manual_seed stands before: chance decides"
+
     if (found := words(notebook)) > WORDS:
         yield f"{found:,} words of prose; a lesson has at most {WORDS:,}"
     for number, cell in enumerate(code, start=1):

@@ -1,11 +1,13 @@
 """The long checks: every lesson in every numeric mode and odd place, and the long tests.
 
-    python tools/validate.py
+    python tools/validate.py                      all of them
+    python tools/validate.py --lesson 02-title    those of one lesson, such as after mending it
 
 Writes a dated report to validation/, to be committed: the colophon shows it. Exit status 1 if
 anything failed; the report then says what.
 """
 
+import argparse
 import copy
 import datetime
 import os
@@ -107,32 +109,37 @@ def places(path: Path, options: list[str], home: Path, environment: dict[str, st
 
 
 def main() -> int:
-    """Run all checks and write the report."""
+    """Run the checks and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lesson", choices=[path.stem for path in LESSONS])
+    only = parser.parse_args().lesson
+    lessons = [path for path in LESSONS if only in (None, path.stem)]
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
     if named := os.environ.get("CIFARLAB_DATA"):
         os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
     rows = []
     for mode, environment in modes().items():
-        for path in LESSONS:
+        for path in lessons:
             print(f"\n{path.name}: {mode}", flush=True)
             rows.append((path.stem, mode, *passes([*nbval, str(path)], environment)))
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary) / "Vérité, 真 and spaces"
         environment = install(Path(temporary) / "installed")
         home.mkdir()
-        for path in LESSONS:
+        for path in lessons:
             print(f"\n{path.name}: in odd places", flush=True)
             rows += places(path, nbval, home, environment)
-    print("\nlong tests", flush=True)
-    rows.append(("long tests", "as the machine is", *passes(["-m", "long", "tests"], {})))
+    if not only:
+        print("\nlong tests", flush=True)
+        rows.append(("long tests", "as the machine is", *passes(["-m", "long", "tests"], {})))
 
     today = datetime.datetime.now(datetime.UTC).date()
     numbers = engine.numerics()
     device = records.processor(numbers)
     failed = sum(not passed for _, _, passed, _ in rows)
     report = [
-        f"# {today}, {device}",
+        f"# {today}, {device}{f': {only}' if only else ''}",
         "",
         f"{len(rows) - failed} of {len(rows)} checks passed, in "
         f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`.",
@@ -150,7 +157,7 @@ def main() -> int:
         "",
     ]
     kind = "gpu" if numbers.device.startswith("cuda") else "cpu"
-    path = ROOT / "validation" / f"{today}-{kind}.md"
+    path = ROOT / "validation" / f"{today}-{kind}{f'-{only}' if only else ''}.md"
     with replacing(path) as temporary:
         temporary.write_text("\n".join(report), encoding="utf-8")
     print(f"\n{path.relative_to(ROOT)}: commit it, and the colophon shows it")
