@@ -250,6 +250,7 @@ def show_fields(options: argparse.Namespace) -> None:
         (int(height), int(width or height)),
         through_gates=options.through_gates,
     )
+    lines = []  # all of them, or one refusal
     for layer in options.layer:
         try:
             field = analysis[layer]
@@ -260,11 +261,14 @@ def show_fields(options: argparse.Namespace) -> None:
         facts = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
         middle = tuple(units // 2 for units in field.units)
         seen = field.box(*middle, clipped=True)
-        show(
-            options,
-            {"layer": layer, **facts, "unit": middle, "sees": seen},
-            f"{layer}: {field}; unit {middle} sees {seen}",
+        lines.append(
+            (
+                {"layer": layer, **facts, "unit": middle, "sees": seen},
+                f"{layer}: {field}; unit {middle} sees {seen}",
+            )
         )
+    for facts, text in lines:
+        show(options, facts, text)
     if not options.layer:
         table = analysis.table()
         for row in table if options.json else []:

@@ -56,9 +56,12 @@ class Split:
         Raises: TypeError or ValueError naming the field.
         """
         arguments.shaped("labels", self.labels, np.ndarray, ("N",), "int64")
-        count = len(self.labels)
-        arguments.shaped("images", self.images, np.ndarray, (count, "H", "W", 3), "uint8")
-        if count:
+        arguments.shaped("images", self.images, np.ndarray, ("N", "H", "W", 3), "uint8")
+        if len(self.images) != len(self.labels):
+            raise ValueError(
+                f"{len(self.images)} images and {len(self.labels)} labels; each image needs one."
+            )
+        if len(self.labels):
             arguments.into_classes(self.labels, len(self.classes))
 
     def __len__(self) -> int:
@@ -281,7 +284,7 @@ def cutout(
     Source: DeVries and Taylor 2017, arXiv:1708.04552; their hole may hang over the border.
     """
     arguments.whole("size", size, 1, 10_000)
-    arguments.three("fill", fill, 0, 255)
+    fill = arguments.three("fill", fill, 0, 255)
     arguments.number("p", p, 0, 1)
     return A.CoarseDropout(
         num_holes_range=(1, 1),

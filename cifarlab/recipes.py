@@ -89,16 +89,11 @@ class Recipe:
                 f"ema_decay={arguments.shown(decay)}; it must be None or lie between 0 and 1."
             )
         for name, low in [("mean", 0), ("std", 1e-6)]:
-            values = getattr(self, name)
-            if not (
-                isinstance(values, tuple | list)
-                and len(values) == 3
-                and all(type(value) in (int, float) and low <= value <= 1 for value in values)
-            ):
-                raise ValueError(
-                    f"{name}={arguments.shown(values)}; it must be three numbers from {low} to 1."
-                )
-            object.__setattr__(self, name, tuple(values))  # a list, where read from JSON
+            try:
+                values = arguments.three(name, getattr(self, name), low, 1)
+            except TypeError as error:  # what a record or a command line holds is a value
+                raise ValueError(error) from error
+            object.__setattr__(self, name, tuple(map(float, values)))  # as JSON has them
 
     def create_network(self) -> nn.Module:
         """Its network, with fresh random weights from torch's global generator.

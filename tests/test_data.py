@@ -655,6 +655,13 @@ def test_cutout_is_one_square_hole_inside_the_image_and_comes_in_half_of_the_dra
     assert tops >= set(range(16)) and lefts >= set(range(16))
 
 
+@pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor])
+def test_cutout_takes_its_colour_in_any_row_of_three(kind):
+    hole = data.cutout(32, fill=kind([1, 2, 3]), p=1.0)
+    image = hole(image=np.zeros((32, 32, 3), np.uint8))["image"]
+    assert image.reshape(-1, 3).mean(axis=0).tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize(("size", "fill"), [(8, (1, 2, 3)), (5, (0, 0, 0))])
 def test_cutout_takes_another_size_and_colour(size, fill):
     image = np.full((32, 32, 3), 255, np.uint8)
@@ -901,6 +908,13 @@ def test_a_label_of_no_class_is_refused_and_the_last_class_is_one(label, named):
     with pytest.raises(ValueError, match=rf"{named}; the 2 classes are 0 to 1"):
         data.Split(images, np.array([0, 1, label]), classes, "black")
     assert len(data.Split(images, np.array([0, 1, 1]), classes, "black")) == 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_as_many_labels_as_images_are_asked_for(count):
+    images, labels = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(count, np.int64)
+    with pytest.raises(ValueError, match=f"2 images and {count} labels; each image needs one"):
+        data.Split(images, labels, ("cat",), "black")
 
 
 def test_take_keeps_the_order_asked_for():

@@ -643,11 +643,14 @@ def test_the_command_prints_the_table_one_layer_or_json(capsys):
         ["skipnet", "--input", "0"],
         ["skipnet", "--input", "wide"],
         ["skipnet", "--layer", "conv9"],
+        ["skipnet", "--layer", "conv4", "--layer", "conv9"],
     ],
 )
-def test_the_command_refuses_in_one_line(arguments, capsys):
+def test_the_command_refuses_in_one_line_and_prints_nothing_else(arguments, capsys):
     assert cli.main(["receptive-field", *arguments]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1
+    assert out == ""
 
 
 # --------------------------------------------------------------------------- effective fields

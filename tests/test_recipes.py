@@ -4,7 +4,9 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,6 +148,14 @@ NUMBERS = [
 def test_no_number_may_be_negative_not_a_number_or_a_word(name, value):
     with pytest.raises(ValueError, match=f"{name}="):
         Recipe(**{**GOOD, name: value})
+
+
+@pytest.mark.parametrize("kind", [list, np.array, np.float32, torch.tensor])
+def test_a_row_of_three_numbers_is_taken_from_whoever_made_it_and_survives_json(kind):
+    row = [kind(value) for value in (0.5, 0.25, 1)] if kind is np.float32 else kind([0.5, 0.25, 1])
+    recipe = Recipe(**{**GOOD, "mean": row, "std": row})
+    assert recipe.mean == recipe.std == (0.5, 0.25, 1.0)
+    assert json.loads(json.dumps(dataclasses.asdict(recipe)))["mean"] == [0.5, 0.25, 1.0]
 
 
 def test_nesterov_without_momentum_is_refused():

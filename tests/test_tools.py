@@ -119,7 +119,7 @@ def test_odd_places_find_what_they_are_there_to_find(tmp_path):
     environment = validate.install(tmp_path / "installed")
     results = {}
     for name, source in {
-        "sound": "import cifarlab.model\nlen(cifarlab.model.names())",
+        "sound": "from cifarlab import model\nint('skipnet' in model.names())",
         "once only": "try:\n    seen += 1\nexcept NameError:\n    seen = 1\nseen",
         "of the repository": "import pathlib\npathlib.Path('../lessons').exists()",
     }.items():

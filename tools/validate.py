@@ -1,7 +1,7 @@
 """The long checks: every lesson in every numeric mode and odd place, and the long tests.
 
-    python tools/validate.py                      all of them
-    python tools/validate.py --lesson 02-title    those of one lesson, such as after mending it
+    python tools/validate.py                  all of them
+    python tools/validate.py --only NAME      one lesson, or long-tests: such as after mending it
 
 Writes a dated report to validation/, to be committed: the colophon shows it. Exit status 1 if
 anything failed; the report then says what.
@@ -26,6 +26,7 @@ from notebooks import LESSONS, ROOT
 from cifarlab import engine, records
 from cifarlab.files import replacing
 
+LONG_TESTS = "long-tests"
 PACKAGES = ["torch", "torchvision", "albumentations", "numpy", "ipywidgets", "nbval"]
 FULL = {"CIFARLAB_PRECISION": "fp32", "CIFARLAB_MEMORY_FORMAT": "NCHW"}
 BRAIN_FLOAT = {"CIFARLAB_PRECISION": "bf16", "CIFARLAB_MEMORY_FORMAT": "channels_last"}
@@ -111,8 +112,8 @@ def places(path: Path, options: list[str], home: Path, environment: dict[str, st
 def main() -> int:
     """Run the checks and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lesson", choices=[path.stem for path in LESSONS])
-    only = parser.parse_args().lesson
+    parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
+    only = parser.parse_args().only
     lessons = [path for path in LESSONS if only in (None, path.stem)]
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
     if named := os.environ.get("CIFARLAB_DATA"):
@@ -130,9 +131,9 @@ def main() -> int:
         for path in lessons:
             print(f"\n{path.name}: in odd places", flush=True)
             rows += places(path, nbval, home, environment)
-    if not only:
-        print("\nlong tests", flush=True)
-        rows.append(("long tests", "as the machine is", *passes(["-m", "long", "tests"], {})))
+    if only in (None, LONG_TESTS):
+        print(f"\n{LONG_TESTS}", flush=True)
+        rows.append((LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})))
 
     today = datetime.datetime.now(datetime.UTC).date()
     numbers = engine.numerics()
