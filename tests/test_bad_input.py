@@ -252,16 +252,8 @@ CASES = {
         "ema_decay",
         or_none(lambda value: isinstance(value, float) and 0 < value < 1),
     ),
-    "Recipe mean": (
-        recipe,
-        "mean",
-        lambda v: isinstance(v, tuple | list) and is_row(3, is_number(0, 1))(v),
-    ),
-    "Recipe std": (
-        recipe,
-        "std",
-        lambda v: isinstance(v, tuple | list) and is_row(3, is_number(1e-6, 1))(v),
-    ),
+    "Recipe mean": (recipe, "mean", is_row(3, is_number(0, 1))),
+    "Recipe std": (recipe, "std", is_row(3, is_number(1e-6, 1))),
     "numerics device": (engine.numerics, "device", or_none(is_one_of("", "cpu"))),
     "numerics precision": (
         lambda precision: engine.numerics("cpu", precision),
@@ -320,8 +312,12 @@ CASES = {
     "fit held_out": (fit, "held_out", nothing),
     "fit seed": (fit, "seed", is_whole(0, 2**32 - 1)),
     "find_learning_rate network": (sweep, "network", nothing),
-    "find_learning_rate lowest": (sweep, "lowest", is_number(1e-300, 9.99)),
-    "find_learning_rate highest": (sweep, "highest", is_number(1e-7, 1e38)),
+    "find_learning_rate lowest": (sweep, "lowest", lambda v: is_number(0, 10)(v) and 0 < v < 10),
+    "find_learning_rate highest": (
+        sweep,
+        "highest",
+        lambda v: is_number(1e-8, 1e38)(v) and v > 1e-8,
+    ),
     "find_learning_rate steps": (sweep, "steps", is_whole(2, 5)),
     "find_learning_rate smoothing": (
         sweep,
