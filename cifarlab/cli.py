@@ -250,31 +250,36 @@ def show_fields(options: argparse.Namespace) -> None:
         (int(height), int(width or height)),
         through_gates=options.through_gates,
     )
-    lines = []  # all of them, or one refusal
-    for layer in options.layer:
-        try:
-            field = analysis[layer]
-        except KeyError as error:
-            raise ValueError(error.args[0]) from error
-        if not isinstance(field, receptive_field.Field):
-            raise ValueError(f"{layer} gives several maps; name a layer inside it.")
+    fields = [field_of(analysis, layer) for layer in options.layer]  # all, or one refusal
+    for layer, field in zip(options.layer, fields, strict=True):
         facts = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
         middle = tuple(units // 2 for units in field.units)
         seen = field.box(*middle, clipped=True)
-        lines.append(
-            (
-                {"layer": layer, **facts, "unit": middle, "sees": seen},
-                f"{layer}: {field}; unit {middle} sees {seen}",
-            )
+        show(
+            options,
+            {"layer": layer, **facts, "unit": middle, "sees": seen},
+            f"{layer}: {field}; unit {middle} sees {seen}",
         )
-    for facts, text in lines:
-        show(options, facts, text)
     if not options.layer:
         table = analysis.table()
         for row in table if options.json else []:
             show(options, row._asdict(), "")
         if not options.json:
             print(table)
+
+
+def field_of(analysis: receptive_field.Analysis, layer: str) -> receptive_field.Field:
+    """The field of one layer.
+
+    Raises: ValueError if there is no such layer, or it gives several maps.
+    """
+    try:
+        field = analysis[layer]
+    except KeyError as error:
+        raise ValueError(error.args[0]) from error
+    if not isinstance(field, receptive_field.Field):
+        raise ValueError(f"{layer} gives several maps; name a layer inside it.")
+    return field
 
 
 def find_network(name: str) -> nn.Module:
