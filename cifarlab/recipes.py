@@ -118,11 +118,12 @@ RECIPES = {
             std=data.PER_IMAGE_STD,
             test_every_epoch=True,
         ),
-        # As few minutes as it takes to beat the 2023 run on two cores of a CPU.
+        # As few minutes as it takes to beat the 2023 run on two cores of a CPU. It learns from
+        # windows of 28x28 pixels and is tested on whole images: a convolution takes either.
         Recipe(
             name="fast",
             network="fast",
-            epochs=8,
+            epochs=10,
             batch_size=256,
             peak_learning_rate=0.5,
             nesterov=True,

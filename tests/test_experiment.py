@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import shutil
 import statistics
 import sys
 from dataclasses import replace
@@ -50,11 +51,12 @@ def test_all_runs_are_made_and_summed_up_with_what_was_changed(command):
     found = records.experiment("small")
     assert found["question"] == "Why?"
     plain, no_dropout = found["arms"]
-    assert (plain["seeds"], no_dropout["seeds"]) == ([0, 1], [0])
+    assert [[run["seed"] for run in arm["runs"]] for arm in found["arms"]] == [[0, 1], [0]]
     assert no_dropout["recipe"]["network_options"] == {"dropout": 0.0}
     runs = [records.load(f"runs/experiments/small/plain-seed{seed}") for seed in (0, 1)]
-    assert plain["test_accuracy"] == [run.test_accuracy for run in runs]
-    assert plain["mean"] == statistics.mean(plain["test_accuracy"])
+    accuracies = [run["test_accuracy"] for run in plain["runs"]]
+    assert accuracies == [run.test_accuracy for run in runs]
+    assert plain["mean"] == statistics.mean(accuracies)
     assert plain["parameters"] == model.count_parameters(model.create("tiny"))
     assert no_dropout["interval"] is None, "one run says nothing of the next"
 
@@ -62,9 +64,11 @@ def test_all_runs_are_made_and_summed_up_with_what_was_changed(command):
 def test_the_training_images_are_scored_as_they_are(command):
     """While learning, images are augmented and dropout is on; afterwards neither."""
     command(*SYNTHETIC)
-    arm = records.experiment("small")["arms"][0]
-    assert len(set(arm["train_accuracy"] + arm["train_accuracy_while_learning"])) > 2
-    assert all(0 < accuracy < 100 for accuracy in arm["train_accuracy"])
+    runs = records.experiment("small")["arms"][0]["runs"]
+    after = [run["train_accuracy"] for run in runs]
+    while_learning = [run["history"][-1]["train"]["accuracy"] for run in runs]
+    assert len(set(after + while_learning)) > 2
+    assert all(0 < accuracy < 100 for accuracy in after)
 
 
 def test_a_finished_run_is_not_made_again_and_a_stopped_one_goes_on(command, tmp_path):
@@ -92,14 +96,37 @@ def test_a_printed_command_makes_the_run_that_is_collected(command):
     assert command("--print")[1].strip() == ""
 
 
+def test_what_the_summary_holds_is_not_run_again_where_its_folders_are_not(command, tmp_path):
+    """So an experiment can be gone on with from a clone, on another day."""
+    command(*SYNTHETIC)
+    before = records.experiment("small")
+    shutil.rmtree(tmp_path / "runs")
+    assert command("--print")[1].strip() == ""
+    status, out, _ = command("--collect")
+    assert status == 0 and "3 of 3 runs" in out and records.experiment("small") == before
+
+
+def test_what_the_summary_holds_of_another_recipe_is_run_again(command, monkeypatch):
+    command(*SYNTHETIC)
+    changed = [ARMS[0], replace(ARMS[1], changes={"epochs": 1, "momentum": 0.5})]
+    monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": Experiment("Why?", changed)})
+    shutil.rmtree("runs")
+    lines = command("--print")[1].split("\n")
+    assert len(lines) == 2 and "no-dropout-seed0" in lines[0]
+    status, out, _ = command("--collect")
+    assert status == 0 and "2 of 3 runs" in out
+    assert [arm["name"] for arm in records.experiment("small")["arms"]] == ["plain"]
+
+
 def test_to_collect_nothing_is_refused_with_the_place_of_the_first_run(command, tmp_path):
     status, _, err = command("--collect")
-    assert status == 2 and "no run of 'plain' is finished" in err and "plain-seed0" in err
+    assert status == 2 and "no run is finished" in err and "plain-seed0" in err
     assert not (tmp_path / "summaries").exists()
 
 
 def test_a_run_that_was_made_another_way_is_not_summed_up(command):
     command(*SYNTHETIC)
+    (records.EXPERIMENTS / "small.json").unlink()
     path = records.find("runs/experiments/small/plain-seed1")
     record = records.load(path)
     records.save(replace(record, recipe=replace(record.recipe, momentum=0.5)), path)

@@ -7,6 +7,7 @@
 A command is one run and needs no other, so that `xargs`, a Slurm array or a CI matrix can spread
 them over machines: put the folders that come back under `runs/experiments/`, and collect. The
 summary, `cifarlab/records/experiments/NAME.json`, ships with the package, for the lessons read it.
+What it holds counts as run: to run it anew, move the summary away.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 import scipy.stats
 from torch import nn
 
-from cifarlab import cli, data, engine, receptive_field, recipes, records
+from cifarlab import cli, data, engine, model, receptive_field, recipes, records
 from cifarlab.files import replacing
 
 RUNS = Path("runs") / "experiments"
@@ -96,12 +97,15 @@ EXPERIMENTS = {
 }
 
 
-def commands(experiment: Experiment, runs: Path, options: list[str]) -> Iterator[list[str]]:
-    """The `cifarlab` commands of the runs that are not finished yet."""
+def commands(
+    experiment: Experiment, runs: Path, summed: dict, options: list[str]
+) -> Iterator[list[str]]:
+    """The `cifarlab` commands of the runs that are neither finished nor in `summed`."""
     for arm in experiment.arms:
+        known = known_runs(arm, summed)
         for seed in arm.seeds:
             out = arm.folder(runs, seed)
-            if finished(out):
+            if seed in known or finished(out):
                 continue
             changes = [
                 f"--change={name}={value if isinstance(value, str) else json.dumps(value)}"
@@ -122,49 +126,63 @@ def finished(out: Path) -> bool:
     return (out / "record.safetensors").exists() and records.load(out).finished
 
 
-def summary(experiment: Experiment, runs: Path) -> dict:
-    """All that the lessons read of the runs in `runs`, arm by arm.
+def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
+    """What the summary `summed` holds of an arm as it now is, by seed."""
+    recipe = asdict(recipes.get(arm.recipe, **arm.changes))
+    asked = {"name": arm.name, "recipe": json.loads(json.dumps(recipe))}  # as a file has it
+    return {
+        run["seed"]: run
+        for each in summed["arms"]
+        if asked.items() <= each.items()
+        for run in each["runs"]
+    }
 
-    Raises: ValueError if an arm has no finished run, or one that was not made as it says.
+
+def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
+    """All that the lessons read: what `summed` holds, and the runs in `runs`, arm by arm.
+
+    Raises: ValueError if no run is finished, or one was not made as its arm says.
     """
-    arms = [summed_up(arm, runs) for arm in experiment.arms]
-    return {"question": experiment.question, "arms": arms}
+    arms = [summed_up(arm, runs, known_runs(arm, summed)) for arm in experiment.arms]
+    if not any(arms):
+        first = experiment.arms[0]
+        raise ValueError(f"no run is finished; the first would be {first.folder(runs, 0)}.")
+    return {"question": experiment.question, "arms": [arm for arm in arms if arm]}
 
 
-def summed_up(arm: Arm, runs: Path) -> dict:
-    """The runs of one arm."""
+def summed_up(arm: Arm, runs: Path, known: dict[int, dict]) -> dict | None:
+    """The runs of one arm, and what they say together; None if there is none."""
+    for seed in arm.seeds:
+        if seed not in known and finished(arm.folder(runs, seed)):
+            known[seed] = one_run(arm, arm.folder(runs, seed))
+    if not known:
+        return None
     recipe = recipes.get(arm.recipe, **arm.changes)
-    folders = [arm.folder(runs, seed) for seed in arm.seeds]
-    done = [folder for folder in folders if finished(folder)]
-    found = [records.load(folder) for folder in done]
-    if not found:
-        raise ValueError(f"no run of {arm.name!r} is finished; its first would be {folders[0]}.")
-    for record, folder in zip(found, done, strict=True):
-        if record.recipe != recipe or record.scored_on != "test":
-            raise ValueError(f"{folder} was made another way; move it away, and run it again.")
-    accuracies = [record.test_accuracy for record in found]
+    network = recipe.create_network()
+    found = [known[seed] for seed in sorted(known)]
+    accuracies = [run["test_accuracy"] for run in found]
     return {
         "name": arm.name,
         "recipe": asdict(recipe),
-        "parameters": found[0].parameters,
-        "multiply_adds": found[0].multiply_adds,
-        **view(records.load_network(done[0])),
-        "seeds": [record.seed for record in found],
-        "test_accuracy": accuracies,
+        "parameters": model.count_parameters(network),
+        "multiply_adds": model.count_multiply_adds(network),
+        **view(network),
         "mean": float(np.mean(accuracies)),
         "interval": interval(accuracies),
         "next_run": interval(accuracies, of_next=True),
-        "train_accuracy": [whole_training_set(*run) for run in zip(found, done, strict=True)],
-        "train_accuracy_while_learning": [record.history[-1].train.accuracy for record in found],
-        "history": [asdict(record)["history"] for record in found],
-        "seconds": [record.seconds["training"] for record in found],
-        "load": [record.load for record in found],
-        "data": found[0].data,
-        "commits": sorted({record.commit for record in found}),
-        "versions": found[0].versions,
-        "processors": sorted({record.processor for record in found}),
-        "precision": sorted({record.precision for record in found}),
+        "runs": found,
     }
+
+
+def one_run(arm: Arm, folder: Path) -> dict:
+    """What a summary keeps of a run."""
+    record = records.load(folder)
+    if record.recipe != recipes.get(arm.recipe, **arm.changes) or record.scored_on != "test":
+        raise ValueError(f"{folder} was made another way; move it away, and run it again.")
+    kept = asdict(record)
+    for same_in_all in ("recipe", "parameters", "multiply_adds", "scored_on"):
+        del kept[same_in_all]
+    return {**kept, "train_accuracy": whole_training_set(record, folder)}
 
 
 def view(network: nn.Module) -> dict:
@@ -209,7 +227,9 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=RUNS, help=f"folder of all runs ({RUNS})")
     options, passed_on = parser.parse_known_args()
     experiment, runs = EXPERIMENTS[options.experiment], options.runs / options.experiment
-    missing = [] if options.collect else list(commands(experiment, runs, passed_on))
+    target = records.EXPERIMENTS / f"{options.experiment}.json"
+    summed = records.experiment(options.experiment) if target.exists() else {"arms": []}
+    missing = [] if options.collect else list(commands(experiment, runs, summed, passed_on))
     if options.print:
         print(*(shlex.join(["cifarlab", *command]) for command in missing), sep="\n")
         return 0
@@ -218,15 +238,14 @@ def main() -> int:
         if status := run(command):
             return status
     try:
-        found = summary(experiment, runs)
+        found = summary(experiment, runs, summed)
     except ValueError as error:
         print(f"experiment: {error}", file=sys.stderr)
         return 2
-    target = records.EXPERIMENTS / f"{options.experiment}.json"
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     asked = sum(len(arm.seeds) for arm in experiment.arms)
-    done = sum(len(arm["seeds"]) for arm in found["arms"])
+    done = sum(len(arm["runs"]) for arm in found["arms"])
     print(f"{target.name} sums up {done} of {asked} runs.")
     return 0
 
