@@ -226,6 +226,25 @@ def learning_curves(
     return plot
 
 
+def runs(
+    accuracies: Mapping[str, Sequence[float]], intervals: Mapping[str, Sequence[float] | None]
+) -> Plot:
+    """Test accuracies in per cent, a row for each name, a dot for each run.
+
+    A bar spans the interval of the mean, where there is one.
+    """
+    plot = Plot(8.4, 0.42 * len(accuracies) + 0.9)
+    axes = plot.subplots()
+    for row, (name, values) in enumerate(accuracies.items()):
+        if intervals[name]:
+            axes.plot(intervals[name], [row, row], color=ORANGE, linewidth=7, alpha=0.4)
+        axes.plot(values, [row] * len(values), "o", color=BLUE, markersize=6, alpha=0.85)
+    axes.set_yticks(range(len(accuracies)), accuracies)
+    axes.invert_yaxis()  # the first on top
+    _lined(axes, "test accuracy (%)", "")
+    return plot
+
+
 def learning_rate_sweep(sweep: Sweep, chosen: float | None = None) -> Plot:
     """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate."""
     plot = Plot(8.4, 3.2)

@@ -89,6 +89,13 @@ def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
     assert list(found) == ["trained", "random"]
 
 
+def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
+    plot = plots.runs({"a": [80.0, 82.0], "b": [90.0]}, {"a": [79.0, 83.0], "b": None})
+    lines = [[list(values) for values in line.get_data()] for line in plot.axes[0].lines]
+    assert lines == [[[79, 83], [0, 0]], [[80, 82], [0, 0]], [[90], [1]]]
+    assert [label.get_text() for label in plot.axes[0].get_yticklabels()] == ["a", "b"]
+
+
 def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):
     plot = plots.gallery(split.images[:5], list("abcde"), columns=3)
     assert [axes.get_title() for axes in plot.axes] == ["a", "b", "c", "d", "e", ""]

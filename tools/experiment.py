@@ -28,6 +28,8 @@ from cifarlab import cli, data, engine, model, receptive_field, recipes, records
 from cifarlab.files import replacing
 
 RUNS = Path("runs") / "experiments"
+CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0}
+SINKING = {"ema_decay": None, "end_divisor": 1e4}
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
 
 
@@ -63,6 +65,18 @@ EXPERIMENTS = {
     "spread": Experiment(
         "How much does one run differ from the next, when only the seed does?",
         [Arm("fast", "fast", seeds=range(10))],
+    ),
+    "tricks": Experiment(
+        "What does each part of `fast` give?",
+        [
+            Arm("no one-cycle, a constant rate of 0.1", "fast", CONSTANT),
+            Arm("no faster biases of batch norms", "fast", {"norm_bias_factor": 1.0}),
+            Arm("no averaged weights, a rate that sinks to 0", "fast", SINKING),
+            Arm("no weight decay", "fast", {"weight_decay": 0.0}),
+            Arm("no Nesterov momentum", "fast", {"nesterov": False}),
+            Arm("no label smoothing", "fast", {"label_smoothing": 0.0}),
+            Arm("no windows, only flips", "fast", {"augmentation": "flip"}),
+        ],
     ),
     "convolutions": Experiment(
         "What do dilation and separation each change, at equal parameters or an equal field?",

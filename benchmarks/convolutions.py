@@ -1,0 +1,66 @@
+"""What an image costs in each network of the experiment on convolutions.
+
+    OMP_WAIT_POLICY=PASSIVE PYTHONPATH=tools python benchmarks/convolutions.py [--rounds 9]
+
+On the CPU, one thread. All networks take turns in one process and are timed in seconds of the
+processor, so that what else the machine does disturbs little; a figure is the median over the
+rounds, divided by the number of images. Writes `cifarlab/records/benchmarks/convolutions.json`,
+which a lesson reads beside the accuracies.
+"""
+
+import argparse
+import json
+import time
+
+import experiment
+import machine
+import torch
+from epoch import measured
+from separable import forward
+from step import stepper
+
+from cifarlab import engine, recipes, records
+from cifarlab.files import replacing
+
+BATCH = (256, 32, 32)  # images, height, width
+
+
+def ways(numbers: engine.Numerics) -> dict:
+    """By network and pass, a function that runs it once and gives its seconds."""
+    count, height, width = BATCH
+    images, labels = torch.randn(count, 3, height, width), torch.randint(10, (count,))
+    found = {}
+    for arm in experiment.EXPERIMENTS["convolutions"].arms:
+        recipe = recipes.get(arm.recipe, **arm.changes)
+        step = stepper(recipe, numbers, images, labels, clock=time.process_time)
+        found[arm.name, "training"] = step
+        network = numbers.place(recipe.create_network())
+        found[arm.name, "forward"] = lambda network=network: forward(numbers, network, images)
+    return found
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    numbers = engine.numerics(device="cpu")
+    engine.keep_freed_memory()
+    milliseconds = {}
+    for (name, pass_), seconds in measured(ways(numbers), rounds).items():
+        milliseconds.setdefault(name, {})[pass_] = round(1000 * seconds / BATCH[0], 4)
+    result = {
+        **machine.fields(numbers),
+        "rounds": rounds,
+        "images": "{} of {}x{}".format(*BATCH),
+        "milliseconds_per_image": milliseconds,
+    }
+    text = json.dumps(result, indent=1)
+    with replacing(records.BENCHMARKS / "convolutions.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
