@@ -8,6 +8,7 @@ process just before its step. Synthetic images: the pixels change nothing about 
 """
 
 import argparse
+import functools
 import os
 import statistics
 import time
@@ -21,23 +22,17 @@ from cifarlab import data, engine, model, recipes
 IMAGES = 50_000  # of CIFAR-10, in an epoch
 
 
-def augmenter(recipe: recipes.Recipe, split: data.Split):
-    """A function that prepares one batch of `recipe` and gives its seconds."""
-    batches = data.Epoch(
-        split,
-        data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std),
-        recipe.batch_size,
-        shuffle=True,
-        seed=0,
-        epoch=1,
-    )
+def batches_of(recipe: recipes.Recipe, split: data.Split) -> data.Epoch:
+    """What `recipe` learns from, augmented and of its size."""
+    pipeline = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
+    return data.Epoch(split, pipeline, recipe.batch_size, shuffle=True, seed=0, epoch=1)
 
-    def prepare() -> float:
-        started = time.perf_counter()
-        batches[0]
-        return time.perf_counter() - started
 
-    return prepare
+def seconds_to_prepare(batches: data.Epoch) -> float:
+    """How long one batch takes."""
+    started = time.perf_counter()
+    batches[0]
+    return time.perf_counter() - started
 
 
 def measured(ways: dict, rounds: int) -> dict:
@@ -62,9 +57,9 @@ def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
     ways = {}
     for name in recipes.names():
         recipe = recipes.get(name)
-        images = torch.randn(recipe.batch_size, 3, 32, 32)
-        labels = torch.randint(10, (recipe.batch_size,))
-        ways[name, "data"] = augmenter(recipe, split)
+        batches = batches_of(recipe, split)
+        images, labels = batches[0]
+        ways[name, "data"] = functools.partial(seconds_to_prepare, batches)
         ways[name, "step"] = stepper(recipe, numbers, images, labels)
         if name == "baseline":
             ways["original", "data"] = ways[name, "data"]
@@ -82,9 +77,9 @@ def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
 
 def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
     """Print seconds per epoch of `fast` against its width, then against the number of threads."""
-    images, labels = torch.randn(256, 3, 32, 32), torch.randint(10, (256,))
+    images, labels = batches_of(recipes.get("fast"), data.synthetic(512))[0]
     ways, counts = {}, {}
-    for widths in [(24, 56), (34, 79), (48, 112), (68, 158)]:
+    for widths in [(24, 56), (32, 80), (48, 112), (64, 160)]:
         recipe = recipes.get("fast", network_options={"widths": widths})
         counts[widths] = model.count_multiply_adds(recipe.create_network()) / 1e6
         ways[widths] = stepper(recipe, numbers, images, labels)

@@ -130,12 +130,9 @@ RECIPES = {
             weight_decay=5e-4,
             norm_bias_factor=16.0,
             warmup_share=0.25,
-            start_divisor=10.0,
-            end_divisor=1.0,  # the rate stays up: the averaged weights settle instead
             anneal="linear",
             cycle_momentum=False,
             label_smoothing=0.1,
-            ema_decay=0.99,
             augmentation="flip-crop",
         ),
     ]

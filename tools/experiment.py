@@ -28,8 +28,8 @@ from cifarlab import cli, data, engine, model, receptive_field, recipes, records
 from cifarlab.files import replacing
 
 RUNS = Path("runs") / "experiments"
-CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0}
-SINKING = {"ema_decay": None, "end_divisor": 1e4}
+CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
+AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
 
 
@@ -71,11 +71,11 @@ EXPERIMENTS = {
         [
             Arm("no one-cycle, a constant rate of 0.1", "fast", CONSTANT),
             Arm("no faster biases of batch norms", "fast", {"norm_bias_factor": 1.0}),
-            Arm("no averaged weights, a rate that sinks to 0", "fast", SINKING),
             Arm("no weight decay", "fast", {"weight_decay": 0.0}),
             Arm("no Nesterov momentum", "fast", {"nesterov": False}),
             Arm("no label smoothing", "fast", {"label_smoothing": 0.0}),
             Arm("no windows, only flips", "fast", {"augmentation": "flip"}),
+            Arm("averaged weights, a rate that stays up", "fast", AVERAGED),
         ],
     ),
     "convolutions": Experiment(
