@@ -237,10 +237,11 @@ def runs(
     axes = plot.subplots()
     for row, (name, values) in enumerate(accuracies.items()):
         if intervals[name]:
-            axes.plot(intervals[name], [row, row], color=ORANGE, linewidth=7, alpha=0.4)
+            bar = {"linewidth": 7, "solid_capstyle": "butt"}
+            axes.plot(intervals[name], [row, row], color=ORANGE, alpha=0.4, **bar)
         axes.plot(values, [row] * len(values), "o", color=BLUE, markersize=6, alpha=0.85)
     axes.set_yticks(range(len(accuracies)), accuracies)
-    axes.invert_yaxis()  # the first on top
+    axes.set_ylim(len(accuracies) - 0.5, -0.5)  # the first on top
     _lined(axes, "test accuracy (%)", "")
     return plot
 

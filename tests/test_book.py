@@ -686,3 +686,16 @@ class TestLivePredictions:
         expect(demo).to_contain_text(f"{record.parameters:,} parameters")
         accuracy = [epoch.held_out.accuracy for epoch in record.history if epoch.held_out][-1]
         expect(demo).to_contain_text(f"right on {accuracy:.2f} % of the test images")
+
+
+# ------------------------------------------------------------------------------- the colophon
+
+
+@pytest.mark.parametrize("path", sorted(records.EXPERIMENTS.glob("*.json")), ids=lambda p: p.stem)
+def test_every_arm_of_an_experiment_stands_on_the_colophon_with_its_mean(visit, path):
+    page = visit("book/colophon.html")
+    for arm in records.experiment(path.stem)["arms"]:
+        name = re.compile(rf"^\s*{re.escape(arm['name'])}\s")
+        row = page.get_by_role("row").filter(has_text=name)
+        expect(row).to_contain_text(f"{arm['mean']:.2f} %")
+        expect(row).to_contain_text(f"{arm['parameters']:,}")

@@ -56,8 +56,6 @@ class Records(Markdown):
     def row(self, record: dict) -> str:
         """One run, as its record tells it."""
         accuracy, minutes = record["test_accuracy"], record["seconds"]["training"] / 60
-        commit, _, changed = record["commit"].partition("-")  # "-dirty" where files differed
-        link = f"{{repository}}`{commit[:7]} <commit/{commit}>`"
         cells = [
             f"`{record['recipe']['name']}`",
             record["seed"],
@@ -65,10 +63,52 @@ class Records(Markdown):
             "unfinished" if accuracy is None else f"{accuracy:.2f} %",
             f"{record['parameters']:,}",
             f"{minutes:.0f} min",
-            commit if commit == "unknown" else link + (", changed" if changed else ""),
+            commit_link(record["commit"]),
             recorded.over_time(record, "processor"),
         ]
         return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
+
+
+class Experiments(Markdown):
+    """`{experiments}`: each experiment's question, and a table of its arms."""
+
+    def lines(self, root: Path) -> list[str]:
+        """One row an arm."""
+        lines = []
+        for text in self.read(sorted(root.glob("cifarlab/records/experiments/*.json"))):
+            found = json.loads(text)
+            lines += [
+                f"**{found['question']}**",
+                "",
+                "| Arm | Parameters | Runs | Mean test accuracy | Its 95 % interval | Commit |",
+                "| --- | --: | --: | --: | --: | --- |",
+                *map(self.row, found["arms"]),
+                "",
+            ]
+        return lines
+
+    def row(self, arm: dict) -> str:
+        """One arm, as its runs tell it."""
+        interval = "{:.2f} to {:.2f} %".format(*arm["interval"]) if arm["interval"] else "one run"
+        commits = sorted({run["commit"] for run in arm["runs"]})
+        cells = [
+            arm["name"],
+            f"{arm['parameters']:,}",
+            len(arm["runs"]),
+            f"{arm['mean']:.2f} %",
+            interval,
+            ", ".join(commit_link(commit) for commit in commits),
+        ]
+        return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def commit_link(commit: str) -> str:
+    """A link to the commit of a run, which ends in "-dirty" where files differed from it."""
+    number, _, changed = commit.partition("-")
+    if number == "unknown":
+        return number
+    link = f"{{repository}}`{number[:7]} <commit/{number}>`"
+    return link + " (changed)" * bool(changed)
 
 
 class Reports(Markdown):
@@ -167,6 +207,7 @@ def anchors(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Add the directives and the links."""
+    app.add_directive("experiments", Experiments)
     app.add_directive("licences", Licences)
     app.add_directive("modules", Modules)
     app.add_directive("records", Records)
