@@ -15,12 +15,10 @@ import time
 import experiment
 import machine
 import torch
-from epoch import measured
 from separable import forward
 from step import stepper
 
-from cifarlab import engine, recipes, records
-from cifarlab.files import replacing
+from cifarlab import engine
 
 BATCH = (256, 32, 32)  # images, height, width
 
@@ -31,7 +29,7 @@ def ways(numbers: engine.Numerics) -> dict:
     images, labels = torch.randn(count, 3, height, width), torch.randint(10, (count,))
     found = {}
     for arm in experiment.EXPERIMENTS["convolutions"].arms:
-        recipe = recipes.get(arm.recipe, **arm.changes)
+        recipe = arm.changed_recipe()
         step = stepper(recipe, numbers, images, labels, clock=time.process_time)
         found[arm.name, "training"] = step
         network = numbers.place(recipe.create_network())
@@ -44,22 +42,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
-    numbers = engine.numerics(device="cpu")
-    engine.keep_freed_memory()
+    numbers = machine.one_thread()
+    here = machine.fields(numbers)  # before our own load
     milliseconds = {}
-    for (name, pass_), seconds in measured(ways(numbers), rounds).items():
+    for (name, pass_), seconds in machine.measured(ways(numbers), rounds).items():
         milliseconds.setdefault(name, {})[pass_] = round(1000 * seconds / BATCH[0], 4)
     result = {
-        **machine.fields(numbers),
+        **here,
         "rounds": rounds,
         "images": "{} of {}x{}".format(*BATCH),
         "milliseconds_per_image": milliseconds,
     }
-    text = json.dumps(result, indent=1)
-    with replacing(records.BENCHMARKS / "convolutions.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    machine.save("convolutions", result)
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ clock, all ways in turn: so other work on the machine disturbs little. The media
 """
 
 import argparse
+import functools
 import itertools
-import json
-import statistics
 import time
 
 import machine
 import torch
 from torch import Tensor, nn
 
-from cifarlab import engine, model, records
-from cifarlab.files import replacing
+from cifarlab import engine, model
 
 BATCH, CHANNELS, SIZE = 32, 64, 32
 GROUPS = {"dense": 1, "depthwise": CHANNELS}
@@ -64,10 +62,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    engine.keep_freed_memory()
-    numbers = engine.numerics("cpu")
+    numbers = machine.one_thread()
     here = machine.fields(numbers)  # before our own load
 
     runs = {}
@@ -77,16 +73,14 @@ def main() -> None:
                 CHANNELS, CHANNELS, 3, 1, dilation, dilation, groups, bias=False
             )
             runs[kind, form, dilation] = runner(layer, numbers)
-    seconds = {(way, backward): [] for way in runs for backward in (False, True)}
-    for number in range(rounds + 1):
-        for way, backward in seconds:
-            taken = runs[way](backward)
-            if number > 0:  # the first round warms up
-                seconds[way, backward].append(taken)
+    ways = itertools.product(runs, (False, True))
+    seconds = machine.measured(
+        {(way, backward): functools.partial(runs[way], backward) for way, backward in ways}, rounds
+    )
 
     rows = []
     for way in runs:
-        forward, step = (1000 * statistics.median(seconds[way, b]) for b in (False, True))
+        forward, step = (1000 * seconds[way, backward] for backward in (False, True))
         rows.append(
             dict(zip(("layer", "form", "dilation"), way, strict=True))
             | {"forward_ms": round(forward, 2), "step_ms": round(step, 2)}
@@ -98,9 +92,7 @@ def main() -> None:
         "images": [BATCH, CHANNELS, SIZE, SIZE],
         "rows": rows,
     }
-    path = records.BENCHMARKS / "dilation.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    machine.save("dilation", record)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ process just before its step. Synthetic images: the pixels change nothing about 
 import argparse
 import functools
 import os
-import statistics
 import time
 
 import machine
@@ -35,17 +34,6 @@ def seconds_to_prepare(batches: data.Epoch) -> float:
     return time.perf_counter() - started
 
 
-def measured(ways: dict, rounds: int) -> dict:
-    """Median seconds of each of `ways`, which take turns; the first round only warms up."""
-    seconds = {way: [] for way in ways}
-    for number in range(rounds + 1):
-        for way, run in ways.items():
-            taken = run()
-            if number:
-                seconds[way].append(taken)
-    return {way: statistics.median(values) for way, values in seconds.items()}
-
-
 def steps(recipe: recipes.Recipe) -> int:
     """Steps of one epoch of CIFAR-10."""
     return -(-IMAGES // recipe.batch_size)
@@ -63,12 +51,12 @@ def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
         }
 
     # `keep_freed_memory` can't be undone in a process, so the original's way goes first, alone.
-    seconds = measured(ways_of("original", recipes.get("baseline"), PLAIN), rounds)
+    seconds = machine.measured(ways_of("original", recipes.get("baseline"), PLAIN), rounds)
     engine.keep_freed_memory()
     ways = {}
     for name in recipes.names():
         ways |= ways_of(name, recipes.get(name), numbers)
-    seconds |= measured(ways, rounds)
+    seconds |= machine.measured(ways, rounds)
     for name in ["original", *recipes.names()]:
         recipe = recipes.get("baseline" if name == "original" else name)
         prepared, step = seconds[name, "data"], seconds[name, "step"]
@@ -87,7 +75,7 @@ def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
         recipe = recipes.get("fast", network_options={"widths": widths})
         counts[widths] = model.count_multiply_adds(recipe.create_network()) / 1e6
         ways[widths] = stepper(recipe, numbers, images, labels)
-    for widths, seconds in measured(ways, rounds).items():
+    for widths, seconds in machine.measured(ways, rounds).items():
         epoch = steps(recipes.get("fast")) * seconds
         print(f"widths {widths}: {counts[widths]:5.1f} M multiply-adds, {epoch:5.1f} s an epoch")
     step = stepper(recipes.get("fast"), numbers, images, labels)
@@ -100,7 +88,7 @@ def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
         return run
 
     ways = {count: with_threads(count) for count in range(1, os.cpu_count() + 1)}
-    for count, seconds in measured(ways, rounds).items():
+    for count, seconds in machine.measured(ways, rounds).items():
         print(f"{count} threads: {steps(recipes.get('fast')) * seconds:5.1f} s an epoch of fast")
 
 

@@ -1,9 +1,41 @@
-"""What stands beside every figure: the machine, the versions, how busy it was, and when."""
+"""What benchmarks share: taking turns, saving, and what stands beside every figure.
 
+That is the machine, the versions, how busy it was, and when.
+"""
+
+import json
 import os
+import statistics
 from datetime import UTC, datetime
 
+import torch
+
 from cifarlab import engine, records
+from cifarlab.files import replacing
+
+
+def one_thread() -> engine.Numerics:
+    """The CPU's own way of computing, on one thread, for seconds of the processor."""
+    torch.set_num_threads(1)
+    engine.keep_freed_memory()
+    return engine.numerics(device="cpu")
+
+
+def measured(ways: dict, rounds: int) -> dict:
+    """Median seconds of each of `ways`, which take turns; the first round only warms up."""
+    seconds = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, run in ways.items():
+            taken = run()
+            if number:
+                seconds[way].append(taken)
+    return {way: statistics.median(values) for way, values in seconds.items()}
+
+
+def save(name: str, found: dict) -> None:
+    """Write what was found where lessons read it."""
+    with replacing(records.BENCHMARKS / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def fields(numbers: engine.Numerics) -> dict:

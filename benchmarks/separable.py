@@ -18,8 +18,7 @@ import machine
 import torch
 from torch import nn
 
-from cifarlab import engine, model, records
-from cifarlab.files import replacing
+from cifarlab import engine, model
 
 WIDTHS = (16, 32, 64, 128)  # channels in and out
 BATCH = (32, 32, 32)  # images, height, width
@@ -62,9 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
-    numbers = engine.numerics(device="cpu")
-    engine.keep_freed_memory()
+    numbers = machine.one_thread()
     found = {
         **machine.fields(numbers),
         "rounds": rounds,
@@ -78,10 +75,8 @@ def main() -> None:
             for channels in WIDTHS
         ],
     }
-    text = json.dumps(found, indent=1)
-    with replacing(records.BENCHMARKS / "separable.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    machine.save("separable", found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
