@@ -42,6 +42,10 @@ class Arm:
     changes: dict = field(default_factory=dict)
     seeds: Sequence[int] = range(3)
 
+    def changed_recipe(self) -> recipes.Recipe:
+        """The recipe with its changes."""
+        return recipes.get(self.recipe, **self.changes)
+
     def folder(self, runs: Path, seed: int) -> Path:
         """Where a run of it lies."""
         return runs / f"{self.name.replace(',', '').replace(' ', '-')}-seed{seed}"
@@ -142,7 +146,7 @@ def finished(out: Path) -> bool:
 
 def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
     """What the summary `summed` holds of an arm as it now is, by seed."""
-    recipe = asdict(recipes.get(arm.recipe, **arm.changes))
+    recipe = asdict(arm.changed_recipe())
     asked = {"name": arm.name, "recipe": json.loads(json.dumps(recipe))}  # as a file has it
     return {
         run["seed"]: run
@@ -171,7 +175,7 @@ def summed_up(arm: Arm, runs: Path, known: dict[int, dict]) -> dict | None:
             known[seed] = one_run(arm, arm.folder(runs, seed))
     if not known:
         return None
-    recipe = recipes.get(arm.recipe, **arm.changes)
+    recipe = arm.changed_recipe()
     network = recipe.create_network()
     found = [known[seed] for seed in sorted(known)]
     accuracies = [run["test_accuracy"] for run in found]
@@ -191,7 +195,7 @@ def summed_up(arm: Arm, runs: Path, known: dict[int, dict]) -> dict | None:
 def one_run(arm: Arm, folder: Path) -> dict:
     """What a summary keeps of a run."""
     record = records.load(folder)
-    if record.recipe != recipes.get(arm.recipe, **arm.changes) or record.scored_on != "test":
+    if record.recipe != arm.changed_recipe() or record.scored_on != "test":
         raise ValueError(f"{folder} was made another way; move it away, and run it again.")
     kept = asdict(record)
     for same_in_all in ("recipe", "parameters", "multiply_adds", "scored_on"):

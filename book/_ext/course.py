@@ -66,7 +66,7 @@ class Records(Markdown):
             commit_link(record["commit"]),
             recorded.over_time(record, "processor"),
         ]
-        return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
+        return table_row(cells)
 
 
 class Experiments(Markdown):
@@ -99,7 +99,12 @@ class Experiments(Markdown):
             interval,
             ", ".join(commit_link(commit) for commit in commits),
         ]
-        return "| " + " | ".join(map(str, cells)) + " |"
+        return table_row(cells)
+
+
+def table_row(cells: list) -> str:
+    """One row of a Markdown table."""
+    return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
 
 
 def commit_link(commit: str) -> str:
