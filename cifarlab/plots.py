@@ -283,17 +283,27 @@ def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
     return plot
 
 
-def by_class(shares: Mapping[str, Sequence[float]], classes: Sequence[str], what: str) -> Plot:
-    """`what` of every class, in per cent; a marker for each name in `shares` (0 to 1)."""
-    plot = Plot(8.4, 0.36 * len(classes) + 0.9)
+def by_row(
+    shares: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+    what: str,
+    *,
+    from_zero: bool = True,
+) -> Plot:
+    """`what`, in per cent, in a row for each of `names`; a marker for each key of `shares` (0 to 1).
+
+    The scale starts at 0, or near the lowest share where `from_zero` is false.
+    """
+    plot = Plot(8.4, 0.36 * len(names) + 0.9)
     axes = plot.subplots()
-    places = range(len(classes))
+    places = range(len(names))
     for (name, values), (colour, _), marker in zip(shares.items(), LINES, "osD^", strict=False):
         percent = [100 * value for value in values]
         axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
-    axes.set_yticks(places, classes)
-    axes.invert_yaxis()  # the first class on top
-    axes.set_xlim(left=0)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()  # the first on top
+    if from_zero:
+        axes.set_xlim(left=0)
     _lined(axes, f"{what} (%)", "")
     plot.legend(loc="outside upper center", ncols=len(shares), fontsize=FONT_SIZE, frameon=False)
     return plot

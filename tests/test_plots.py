@@ -72,14 +72,18 @@ def test_rows_may_differ_in_length_and_stand_beside_their_names(split):
     assert "title" in texts(plot)
 
 
-def test_shares_of_classes_become_per_cent_at_the_height_of_their_class():
-    plot = plots.by_class({"a": [0.1, 0.2], "b": [0.3, 0.4]}, ["cat", "dog"], "share")
+@pytest.mark.parametrize("from_zero", [True, False])
+def test_shares_become_per_cent_at_the_height_of_their_row(from_zero):
+    plot = plots.by_row(
+        {"a": [0.1, 0.2], "b": [0.3, 0.4]}, ["cat", "dog"], "share", from_zero=from_zero
+    )
     (axes,) = plot.axes
     found = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axes.lines}
     assert found == {"a": [(10, 0), (20, 1)], "b": [(30, 0), (40, 1)]}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     assert len({line.get_marker() for line in axes.lines}) == 2  # not colour alone
     assert "share (%)" in texts(plot)
+    assert (axes.get_xlim()[0] == 0) == from_zero
 
 
 def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
