@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from cifarlab import arguments, data, model
+from cifarlab import arguments, data, model, muon
 from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
 
@@ -208,7 +208,7 @@ class NotFinite(ValueError):
 def make_optimizer(
     network: nn.Module, recipe: Recipe, steps: int
 ) -> tuple[torch.optim.SGD, OneCycleLR]:
-    """SGD, and the one-cycle schedule that moves its learning rate at each of `steps`.
+    """SGD, with Muon where the recipe asks for it, and the one-cycle schedule of its `steps`.
 
     Raises: ValueError if the warm-up is one step, for which `OneCycleLR` divides by zero.
     Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120; a faster rate for the
@@ -222,10 +222,16 @@ def make_optimizer(
     peak = recipe.peak_learning_rate
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     norm_biases = [layer.bias for layer in norms if layer.bias is not None]
-    apart = set(norm_biases)  # tensors are told apart by identity
+    matrices = muon.matrices(network) if recipe.muon_peak_learning_rate else []
+    apart = {*norm_biases, *matrices}  # tensors are told apart by identity
     others = [weights for weights in network.parameters() if weights not in apart]
-    optimizer = torch.optim.SGD(
-        [{"params": others}, {"params": norm_biases}],
+    groups = [{"params": others}, {"params": norm_biases}]
+    peaks = [peak, peak * recipe.norm_bias_factor]
+    if matrices:
+        groups.append({"params": matrices, "momentum": recipe.muon_momentum, "orthogonal": True})
+        peaks.append(recipe.muon_peak_learning_rate)
+    optimizer = (muon.Muon if matrices else torch.optim.SGD)(
+        groups,
         lr=peak,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
@@ -233,7 +239,7 @@ def make_optimizer(
     )
     schedule = OneCycleLR(
         optimizer,
-        [peak, peak * recipe.norm_bias_factor],
+        peaks,
         total_steps=steps,
         pct_start=float(recipe.warmup_share),
         anneal_strategy=recipe.anneal,
@@ -422,7 +428,9 @@ def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
         if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
             raise zipfile.BadZipFile(damaged)
         saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")  # no code
-        before = {"data": run["data"], **saved["run"]}  # those of version 0.1.0 hold no "data"
+        # What was not yet noted then, or no setting yet, was as it is by default.
+        before = {"data": run["data"], **saved["run"]}
+        before["recipe"] = _plain(Recipe(**before["recipe"]))
         differ = [name for name in run if before.get(name) != run[name]]
         if not differ:
             for name, part in state.items():

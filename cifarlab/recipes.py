@@ -26,6 +26,8 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     norm_bias_factor: float = 1.0  # of the learning rate, for the biases of batch norms
+    muon_peak_learning_rate: float = 0.0  # of dense and pointwise convolutions; 0: no Muon
+    muon_momentum: float = 0.6
     warmup_share: float = 0.3  # of all steps, while the rate climbs
     start_divisor: float = 25.0  # first rate = peak / start_divisor
     end_divisor: float = 1e4  # last rate = first rate / end_divisor
@@ -70,6 +72,8 @@ class Recipe:
             ("momentum", int | float, 0, 1),
             ("weight_decay", int | float, 0, 1e6),
             ("norm_bias_factor", int | float, 0, 1e6),
+            ("muon_peak_learning_rate", int | float, 0, 1e6),
+            ("muon_momentum", int | float, 0, 1),
             ("warmup_share", int | float, 0, 1),
             ("start_divisor", int | float, 1, 1e12),
             ("end_divisor", int | float, 1e-6, 1e12),

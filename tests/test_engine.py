@@ -275,6 +275,29 @@ def test_biases_of_batch_norms_have_their_own_rate(tiny):
         torch.testing.assert_close(moves[1][name], expected, atol=1e-6, rtol=1e-4)
 
 
+def test_with_muon_only_dense_and_pointwise_weights_move_otherwise(tiny):
+    """One step of each; the schedule gives Muon's group its own rate."""
+    recipe = dataclasses.replace(tiny, cycle_momentum=False)
+    muon = dataclasses.replace(recipe, muon_peak_learning_rate=0.2, muon_momentum=0.5)
+    images = torch.randn(8, 3, 32, 32)
+    moved = []
+    for changed in (recipe, muon):
+        network = make(recipe)
+        optimizer, _ = engine.make_optimizer(network, changed, 10)
+        torch.manual_seed(0)  # dropout draws from it
+        network(images)[:, :5].square().sum().backward()
+        optimizer.step()
+        moved.append({name: weights.detach() for name, weights in network.named_parameters()})
+    *_, group = optimizer.param_groups
+    assert (group["lr"], group["momentum"]) == (pytest.approx(0.2 / muon.start_divisor), 0.5)
+    convolutions = [n for n, each in network.named_modules() if isinstance(each, nn.Conv2d)]
+    matrices = {
+        f"{name}.weight" for name in convolutions[:-1] if network.get_submodule(name).groups == 1
+    }
+    differ = {name for name in moved[0] if not torch.equal(moved[0][name], moved[1][name])}
+    assert differ == matrices
+
+
 def test_a_whitening_layer_learns_from_the_first_images_and_stays_so(tiny, few, monkeypatch):
     monkeypatch.setitem(model.NETWORKS, "whitened", lambda: model.FastNet(widths=(4, 4)))
     recipe = dataclasses.replace(tiny, network="whitened", epochs=1)
@@ -446,7 +469,13 @@ def test_weights_that_the_last_step_of_an_epoch_spoiled_are_not_saved(
 # ------------------------------------------------------------------------------------- resume
 
 
-FULL = {"ema_decay": 0.9, "augmentation": "all", "epochs": 4, "weight_decay": 1e-3}
+FULL = {
+    "ema_decay": 0.9,
+    "augmentation": "all",
+    "epochs": 4,
+    "weight_decay": 1e-3,
+    "muon_peak_learning_rate": 0.1,
+}
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
@@ -527,6 +556,22 @@ def test_a_checkpoint_of_before_its_data_were_noted_still_goes_on(tiny, few, tmp
     resumed, epochs = train(tiny, few, checkpoint=path, resume=True)
     assert [epoch.number for epoch in epochs] == [1, 2, 3]
     assert_equal_bits(resumed, train(tiny, few)[0])
+
+
+def test_a_checkpoint_of_before_a_setting_was_there_goes_on_with_what_was_then_done(
+    tiny, few, tmp_path
+):
+    path = tmp_path / "checkpoint.pt"
+    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32))
+    saved = torch.load(path, weights_only=True)
+    del saved["run"]["recipe"]["muon_peak_learning_rate"]
+    torch.save(saved, path)
+    resumed, _ = train(tiny, few, checkpoint=path, resume=True)
+    assert_equal_bits(resumed, train(tiny, few)[0])
+    changed = dataclasses.replace(tiny, muon_peak_learning_rate=0.1)
+    torch.save(saved, path)
+    with pytest.raises(ValueError, match="recipe"):
+        train(changed, few, checkpoint=path, resume=True)
 
 
 class Evil:

@@ -185,3 +185,16 @@ def test_a_summary_survives_being_json(command):
     command(*SYNTHETIC)
     found = records.experiment("small")
     assert json.loads(json.dumps(found)) == found
+
+
+SHIPPED = sorted(path.stem for path in records.EXPERIMENTS.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_is_of_the_arms_as_they_are(name):
+    """Else a changed recipe leaves the lessons with runs that no command repeats."""
+    summed = records.experiment(name)
+    arms = {arm.name: arm for arm in experiment.EXPERIMENTS[name].arms}
+    for each in summed["arms"]:
+        known = experiment.known_runs(arms[each["name"]], summed)
+        assert sorted(known) == [run["seed"] for run in each["runs"]] != []

@@ -30,6 +30,7 @@ from cifarlab.files import replacing
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
 AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
+SGD = {"muon_peak_learning_rate": 0.0}
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
 
 
@@ -60,9 +61,9 @@ class Experiment:
 
 
 def late(kind: str, width: int, count: int) -> dict:
-    """The change that makes `fast` the network of the experiment on convolutions."""
+    """The changes that make `fast` an arm of the experiment on convolutions."""
     options = {"widths": [32, width], "early": ["dense"] * 2, "late": [kind] * count}
-    return {"network_options": options}
+    return {"network_options": options, "epochs": 10, **SGD}
 
 
 EXPERIMENTS = {
@@ -73,6 +74,7 @@ EXPERIMENTS = {
     "tricks": Experiment(
         "What does each part of `fast` give?",
         [
+            Arm("no Muon, SGD for all weights", "fast", SGD),
             Arm("no one-cycle, a constant rate of 0.1", "fast", CONSTANT),
             Arm("no faster biases of batch norms", "fast", {"norm_bias_factor": 1.0}),
             Arm("no weight decay", "fast", {"weight_decay": 0.0}),
@@ -100,7 +102,7 @@ EXPERIMENTS = {
     "augmentation": Experiment(
         "What does each augmentation buy, in a short training and in a longer one?",
         [
-            Arm(f"{name}, {epochs} epochs", "fast", {"augmentation": name, "epochs": epochs})
+            Arm(f"{name}, {epochs} epochs", "fast", {"augmentation": name, "epochs": epochs, **SGD})
             for epochs, augmentations in [
                 (8, ["none", "flip", "affine", "cutout-8", "cutout", "all"]),
                 (40, ["none", "flip", "all"]),
@@ -146,12 +148,11 @@ def finished(out: Path) -> bool:
 
 def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
     """What the summary `summed` holds of an arm as it now is, by seed."""
-    recipe = asdict(arm.changed_recipe())
-    asked = {"name": arm.name, "recipe": json.loads(json.dumps(recipe))}  # as a file has it
+    recipe = arm.changed_recipe()
     return {
         run["seed"]: run
         for each in summed["arms"]
-        if asked.items() <= each.items()
+        if each["name"] == arm.name and recipes.Recipe(**each["recipe"]) == recipe
         for run in each["runs"]
     }
 
