@@ -225,7 +225,10 @@ def statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def flip() -> A.BasicTransform:
-    """Mirror left and right, in half of the draws."""
+    """Mirror left and right, in half of the draws.
+
+    Lesson: Augmentations.
+    """
     return A.HorizontalFlip(p=0.5)
 
 
@@ -243,6 +246,7 @@ def affine(
     the share of the draws that it acts in.
 
     Raises: TypeError or ValueError if an argument is out of its range.
+    Lesson: Augmentations.
     """
     arguments.whole("translate", translate, 0, 10_000)
     for name, value, high in [
@@ -267,6 +271,7 @@ def crop(size: int = 32, margin: int = 4) -> A.BasicTransform:
     """A window of `size` pixels from the image, widened by `margin` mirrored pixels a side.
 
     Raises: TypeError or ValueError if an argument is out of its range.
+    Lesson: Augmentations.
     """
     arguments.whole("size", size, 1, 10_000)
     arguments.whole("margin", margin, 0, 10_000)
@@ -282,6 +287,7 @@ def cutout(
 
     Raises: TypeError or ValueError if an argument is out of its range.
     Source: DeVries and Taylor 2017, arXiv:1708.04552; their hole may hang over the border.
+    Lesson: What augmentation buys.
     """
     arguments.whole("size", size, 1, 10_000)
     fill = arguments.three("fill", fill, 0, 255)
@@ -329,6 +335,7 @@ def pipeline(
 
     Raises: ValueError if there is no augmentation of that name, TypeError or ValueError if `mean`
     or `std` are not three numbers of their range.
+    Lesson: Augmentations.
     """
     arguments.one_of("augmentation", augmentation, AUGMENTATIONS)
     mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
@@ -360,6 +367,7 @@ def reseed(transform: A.Compose, *numbers: int) -> None:
     from one seed, so that in the next image either all steps act or none.
 
     Raises: TypeError or ValueError if one of `numbers` is no whole number of 0 or more.
+    Lesson: Augmentations.
     """
     for each in numbers:
         arguments.whole("numbers", each, 0)

@@ -68,7 +68,7 @@ class DepthwiseSeparableConv(nn.Sequential):
     dense 3x3 convolution has 9 * in * out; batch norm, dropout and ReLU follow each step.
 
     Source: Howard et al. 2017, "MobileNets", section 3.1, arXiv:1704.04861.
-    Lesson: Train under 200,000 parameters.
+    Lesson: Depthwise separable convolutions.
     """
 
     def __init__(
@@ -312,7 +312,11 @@ class Residual(nn.Module):
 
 
 def convolution(kind: str, channels: int) -> nn.Sequential:
-    """A 3x3 convolution of one of `KINDS`, and its batch norm."""
+    """A 3x3 convolution of one of `KINDS`, and its batch norm.
+
+    Raises: TypeError or ValueError if there is no such kind.
+    Lesson: Dilated versus depthwise separable.
+    """
     arguments.one_of("kind", kind, KINDS)
     dilation = 2 if "dilated" in kind else 1
     if kind == "dilated separable":
@@ -417,7 +421,10 @@ def create(name: str, **options) -> nn.Module:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Numbers that `network` holds, frozen ones included, running statistics not."""
+    """Numbers that `network` holds, frozen ones included, running statistics not.
+
+    Lesson: Convolution arithmetic.
+    """
     arguments.instance("network", network, nn.Module)
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -428,6 +435,7 @@ def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) ->
     Batch norm, activations and pooling, under one per cent of the running example, do not count.
 
     Raises: TypeError or ValueError if `size` is not two whole numbers above 0.
+    Lesson: Convolution arithmetic.
     """
     arguments.instance("network", network, nn.Module)
     size = arguments.pair("size", size, 1, 10_000)

@@ -290,9 +290,10 @@ def by_row(
     *,
     from_zero: bool = True,
 ) -> Plot:
-    """`what`, in per cent, in a row for each of `names`; a marker for each key of `shares` (0 to 1).
+    """`what`, in per cent, in a row for each of `names`, a marker for each key of `shares`.
 
-    The scale starts at 0, or near the lowest share where `from_zero` is false.
+    The shares are between 0 and 1. The scale starts at 0, or near the lowest share where
+    `from_zero` is false.
     """
     plot = Plot(8.4, 0.36 * len(names) + 0.9)
     axes = plot.subplots()

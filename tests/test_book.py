@@ -114,6 +114,13 @@ def test_without_scripts_a_sentence_stands_in_for_a_figure(visit):
     expect(page.locator("cifarlab-convolution-stepper")).to_contain_text("it needs a script")
 
 
+def test_the_api_leads_from_what_a_lesson_teaches_to_the_lesson():
+    page = (HTML / "book/api.html").read_text(encoding="utf-8")
+    article = page.partition("<article")[2].partition("</article>")[0]
+    linked = set(re.findall(r'href="\.\./lessons/([\w-]+)\.html"', article))
+    assert linked == {path.stem for path in (HTML / "lessons").glob("*.html")}
+
+
 # ------------------------------------------------------------------------------- their heads
 
 

@@ -181,9 +181,23 @@ def addresses(app: Sphinx, config: Config) -> None:
 
 
 def paragraphs(app: Sphinx) -> None:
-    """Give "Raises:", "Source:" and "Lesson:" in docstrings a paragraph of their own."""
+    """Give "Raises:", "Source:" and "Lesson:" in docstrings a paragraph of their own, and a link.
+
+    Raises: ExtensionError if a docstring names a lesson that there is not.
+    """
+    named = {}
+    for path in Path(app.srcdir).glob("lessons/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        named["".join(cells[0]["source"]).partition("\n")[0].removeprefix("# ")] = path.stem
+
+    def link(found: re.Match) -> str:
+        if found[1] not in named:
+            raise ExtensionError(f"a docstring names the lesson {found[1]!r}; there is none.")
+        return f"Lesson: :doc:`/lessons/{named[found[1]]}`."
+
     for item in app.env.autoapi_all_objects.values():
-        item.docstring = re.sub(r"\n( *(?:Raises|Source|Lesson):)", r"\n\n\1", item.docstring)
+        spaced = re.sub(r"\n( *(?:Raises|Source|Lesson):)", r"\n\n\1", item.docstring)
+        item.docstring = re.sub(r"Lesson: ([^.\n]+)\.", link, spaced)
 
 
 def signature(

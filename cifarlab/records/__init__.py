@@ -156,6 +156,7 @@ def experiment(name: str) -> dict:
     """The summary that `tools/experiment.py <name>` last wrote: a question, and its arms.
 
     Raises: ValueError if nothing of that name ships with the package.
+    Lesson: What augmentation buys.
     """
     return _shipped(EXPERIMENTS, "experiment", name)
 
