@@ -127,7 +127,7 @@ RECIPES = {
         Recipe(
             name="fast",
             network="fast",
-            epochs=8,
+            epochs=10,
             batch_size=256,
             peak_learning_rate=0.5,
             nesterov=True,
