@@ -27,12 +27,13 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     Five rounds of x -> 3.4445 x - 4.775 x^3 + 2.0315 x^5 on the singular values, by products of
     matrices alone: values from 0.01 to 1 times the norm of the matrix end between 0.6 and 1.3.
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    rows, columns = matrix.shape
+    wide = matrix if rows <= columns else matrix.T
     wide = wide / (wide.norm() + 1e-7)  # so that no singular value is above 1
     for _ in range(5):
         squares = wide @ wide.T
         wide = 3.4445 * wide + (2.0315 * squares @ squares - 4.775 * squares) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return wide if rows <= columns else wide.T
 
 
 class Muon(torch.optim.SGD):
@@ -57,7 +58,10 @@ class Muon(torch.optim.SGD):
 
     def _turn(self, weights: Tensor, group: dict) -> None:
         gradient = weights.grad
-        momentum = self.state[weights].setdefault("momentum_buffer", torch.zeros_like(weights))
+        state = self.state[weights]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(weights)
+        momentum = state["momentum_buffer"]
         momentum.mul_(group["momentum"]).add_(gradient)
         if group["nesterov"]:
             momentum = gradient + group["momentum"] * momentum
