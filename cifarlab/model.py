@@ -311,22 +311,29 @@ class Residual(nn.Module):
         return torch.relu(images + self.convs(images))
 
 
-def convolution(kind: str, channels: int) -> nn.Sequential:
+def convolution(
+    kind: str, channels: int, in_channels: int | None = None, stride: int = 1
+) -> nn.Sequential:
     """A 3x3 convolution of one of `KINDS`, and its batch norm.
+
+    (N, in_channels, H, W) -> (N, channels, H / stride, W / stride), rounded up; `in_channels` is
+    `channels` where it is not given.
 
     Raises: TypeError or ValueError if there is no such kind.
     Lesson: Dilated versus depthwise separable.
     """
     arguments.one_of("kind", kind, KINDS)
+    in_channels = in_channels or channels
     dilation = 2 if "dilated" in kind else 1
-    if kind == "dilated separable":
-        layers = [DilatedDepthwiseConv(channels)]
-    elif kind == "separable":
-        layers = [nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)]
+    options = {"stride": stride, "padding": dilation, "dilation": dilation, "bias": False}
+    if kind == "dilated separable" and stride == 1:
+        layers = [DilatedDepthwiseConv(in_channels)]
+    elif "separable" in kind:
+        layers = [nn.Conv2d(in_channels, in_channels, 3, groups=in_channels, **options)]
     else:
-        layers = [nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False)]
+        layers = [nn.Conv2d(in_channels, channels, 3, **options)]
     if "separable" in kind:
-        layers.append(nn.Conv2d(channels, channels, 1, bias=False))
+        layers.append(nn.Conv2d(in_channels, channels, 1, bias=False))
     return nn.Sequential(*layers, fast_norm(channels))
 
 
@@ -339,8 +346,9 @@ class FastNet(nn.Module):
     """A network that learns in a few minutes of a CPU: small maps early, few slow operations.
 
     (N, 3, H, W) -> (N, classes) log-probabilities. Whitening, then two stages, each behind a 3x3
-    convolution of stride 2: `widths` are their channels, `early` and `late` the kinds of their
-    convolutions (of `KINDS`), two to a residual block. As it stands: 157,248 parameters.
+    convolution: `widths` are their channels, `strides` and `entries` the strides and the kinds (of
+    `KINDS`) of that first convolution, `early` and `late` the kinds of the others, two to a
+    residual block. As it stands: 157,248 parameters.
 
     Raises: TypeError or ValueError if an argument is none of what is allowed.
     Lesson: Train under 200,000 parameters.
@@ -353,13 +361,15 @@ class FastNet(nn.Module):
         widths: tuple[int, int] = (48, 112),
         early: Sequence[str] = ("dense", "dilated"),
         late: Sequence[str] = ("separable",) * 4,
+        strides: tuple[int, int] = (2, 2),
+        entries: tuple[str, str] = ("dense", "dense"),
     ) -> None:
         arguments.whole("classes", classes, 1, 1_000_000)
         widths = arguments.pair("widths", widths, 1, 1_000_000)
         super().__init__()
         self.whitening = Whitening()
-        self.early = stage(24, widths[0], early)
-        self.late = stage(widths[0], widths[1], late)
+        self.early = stage(24, widths[0], early, strides[0], entries[0])
+        self.late = stage(widths[0], widths[1], late, strides[1], entries[1])
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(widths[1], classes, 1, bias=False),
@@ -373,16 +383,20 @@ class FastNet(nn.Module):
         return self.head(features)
 
 
-def stage(in_channels: int, channels: int, kinds: Sequence[str]) -> nn.Sequential:
-    """A convolution of stride 2, then residual blocks: (N, in, H, W) -> (N, channels, H/2, W/2)."""
+def stage(
+    in_channels: int, channels: int, kinds: Sequence[str], stride: int, entry: str
+) -> nn.Sequential:
+    """A convolution of kind `entry`, then residual blocks of `kinds`.
+
+    (N, in_channels, H, W) -> (N, channels, H / stride, W / stride), rounded up.
+    """
     if not isinstance(kinds, list | tuple) or len(kinds) % 2:
         raise ValueError(
             f"kinds={arguments.shown(kinds)}; give a list of an even number of kinds, for a "
             "residual block takes two."
         )
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, bias=False),
-        fast_norm(channels),
+        *convolution(entry, channels, in_channels, stride),
         nn.ReLU(),
         *(Residual(channels, pair) for pair in zip(kinds[::2], kinds[1::2], strict=True)),
     )

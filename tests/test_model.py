@@ -295,6 +295,8 @@ def test_a_kind_of_convolution_sees_as_far_as_its_dilation_says(kind, field):
 def test_an_unknown_kind_of_convolution_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="kind='grouped'.*dilated separable"):
         FastNet(early=("dense", "grouped"))
+    with pytest.raises(ValueError, match="grouped"):
+        FastNet(entries=("dense", "grouped"))
 
 
 @pytest.mark.parametrize("kinds", [("dense",) * 3, "dense", 2])

@@ -75,6 +75,25 @@ def test_the_weights_of_a_convolution_are_rows_of_norm_one_before_the_step():
     torch.testing.assert_close(*moved)
 
 
+def test_layers_of_one_shape_step_together_as_each_would_alone():
+    torch.manual_seed(0)
+    starts, gradients = torch.randn(3, 4, 2, 3, 3), torch.randn(3, 4, 2, 3, 3)
+    together = [nn.Parameter(start.clone()) for start in starts]
+    alone = [nn.Parameter(start.clone()) for start in starts]
+    other = nn.Parameter(torch.randn(5, 2, 1, 1))  # of another shape, in the same group
+    options = {"lr": 0.1, "momentum": 0.6, "nesterov": True}
+    groups = [[*together, other], *([each] for each in alone)]
+    for group in groups:
+        for weights, gradient in zip(group, gradients, strict=False):
+            weights.grad = gradient.clone() if weights is not other else None
+    for weights, gradient in zip(alone, gradients, strict=True):
+        weights.grad = gradient.clone()
+    for group in groups:
+        muon.Muon([{"params": group, "orthogonal": True}], **options).step()
+    torch.testing.assert_close(torch.stack(together), torch.stack(alone))
+    assert (torch.stack(together) != starts).any()
+
+
 def test_all_other_weights_move_as_by_sgd():
     torch.manual_seed(0)
     start, gradients = torch.randn(5), torch.randn(3, 5)

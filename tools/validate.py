@@ -2,6 +2,8 @@
 
     python tools/validate.py                  all of them
     python tools/validate.py --only NAME      one lesson, or long-tests: such as after mending it
+    python tools/validate.py --mode GPU       only in the modes of that name, neither in odd places
+                                              nor the long tests; --jobs 8: so many at a time
 
 Writes a dated report to validation/, to be committed: the colophon shows it. Exit status 1 if
 anything failed; the report then says what.
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -113,18 +116,27 @@ def main() -> int:
     """Run the checks and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
-    only = parser.parse_args().only
+    parser.add_argument("--mode", metavar="NAME", default="", help=f"of: {', '.join(modes())}")
+    parser.add_argument("--jobs", type=int, default=1, help="checks at a time, in the modes (1)")
+    options = parser.parse_args()
+    only = options.only
+    chosen = {name: env for name, env in modes().items() if name.startswith(options.mode)}
+    if not chosen or options.jobs < 1:
+        parser.error(f"--mode {options.mode} --jobs {options.jobs}; modes: {', '.join(modes())}.")
     lessons = [path for path in LESSONS if only in (None, path.stem)]
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
     if named := os.environ.get("CIFARLAB_DATA"):
         os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
-    rows = []
-    for mode, environment in modes().items():
-        for path in lessons:
-            print(f"\n{path.name}: {mode}", flush=True)
-            rows.append((path.stem, mode, *passes([*nbval, str(path)], environment)))
-    if lessons:  # only they need the package installed
+
+    def in_mode(check: tuple[Path, str]) -> tuple:
+        path, mode = check
+        print(f"\n{path.name}: {mode}", flush=True)
+        return path.stem, mode, *passes([*nbval, str(path)], chosen[mode])
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        rows = list(pool.map(in_mode, [(path, mode) for mode in chosen for path in lessons]))
+    if lessons and not options.mode:  # only lessons need the package installed
         with tempfile.TemporaryDirectory() as temporary:
             home = Path(temporary) / "Vérité, 真 and spaces"
             environment = install(Path(temporary) / "installed")
@@ -132,7 +144,7 @@ def main() -> int:
             for path in lessons:
                 print(f"\n{path.name}: in odd places", flush=True)
                 rows += places(path, nbval, home, environment)
-    if only in (None, LONG_TESTS):
+    if only in (None, LONG_TESTS) and not options.mode:
         print(f"\n{LONG_TESTS}", flush=True)
         rows.append((LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})))
 
