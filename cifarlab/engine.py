@@ -139,17 +139,21 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities (N, classes) float32 and labels (N,) int64, on the CPU.
 
-    Leaves `network` in eval mode.
+    Leaves `network` in eval mode, on the device where it was.
 
     Raises: TypeError if `network` is none; ValueError if `batches` holds nothing.
     """
     arguments.instance("network", network, nn.Module)
     numbers = numbers or numerics()
+    home = next((weights.device for weights in network.parameters()), torch.device("cpu"))
     numbers.place(network).eval()
     outputs, labels = [], []
-    for batch_images, batch_labels in batches:
-        outputs.append(numbers.compute(network, batch_images).log_softmax(dim=1).cpu())
-        labels.append(batch_labels)
+    try:
+        for batch_images, batch_labels in batches:
+            outputs.append(numbers.compute(network, batch_images).log_softmax(dim=1).cpu())
+            labels.append(batch_labels)
+    finally:
+        network.to(home)
     if not outputs:
         raise ValueError("batches holds no image; give it one or more.")
     return torch.cat(outputs), torch.cat(labels)

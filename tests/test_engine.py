@@ -102,6 +102,15 @@ def test_a_score_is_the_mean_over_images_whatever_the_batches(plain, shapes, bat
     assert score.accuracy == 100 * right / 50
 
 
+def test_a_network_is_put_back_where_it_was_once_it_has_predicted(tiny, shapes, monkeypatch):
+    """After a prediction on a GPU, a lesson goes on with it and with images on the CPU."""
+    network, moves = make(tiny), []
+    monkeypatch.setattr(Numerics, "place", lambda _, placed: moves.append("placed") or placed)
+    monkeypatch.setattr(network, "to", moves.append)
+    engine.predict(network, data.batches(shapes[1]), FP32)
+    assert moves == ["placed", torch.device("cpu")]
+
+
 def test_predictions_come_in_the_order_of_the_images_as_log_probabilities(tiny, shapes):
     log_probabilities, labels = engine.predict(make(tiny), data.batches(shapes[1], None, 7), FP32)
     assert labels.tolist() == shapes[1].labels.tolist()
