@@ -112,7 +112,10 @@ EXPERIMENTS = {
     ),
     "corrected": Experiment(
         "What do the mistakes of 2023 cost?",
-        [Arm("corrected", "baseline", CORRECTED, seeds=[0])],
+        [
+            Arm("as in 2023", "baseline"),
+            Arm("corrected", "baseline", CORRECTED, seeds=[0]),
+        ],
     ),
 }
 
