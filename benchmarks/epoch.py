@@ -1,6 +1,6 @@
 """What an epoch costs, of each recipe; and of `fast` in other widths and with other threads.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/epoch.py [--rounds 5]
+    python benchmarks/epoch.py [--rounds 5]
 
 Every figure is a median over rounds, in which the ways take turns in one process; an epoch is its
 number of steps times one. The original's way is fp32, NCHW, and each image augmented in the main
@@ -42,6 +42,8 @@ def steps(recipe: recipes.Recipe) -> int:
 def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
     """Print seconds per epoch and minutes per run of every recipe and of the original's way."""
     split = data.synthetic(512)
+    compared = {name: recipes.get(name) for name in recipes.names()}
+    compared["fast, by SGD"] = recipes.get("fast", muon_peak_learning_rate=0.0)
 
     def ways_of(name: str, recipe: recipes.Recipe, numbers: engine.Numerics) -> dict:
         batches = batches_of(recipe, split)
@@ -54,15 +56,14 @@ def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
     seconds = machine.measured(ways_of("original", recipes.get("baseline"), PLAIN), rounds)
     engine.keep_freed_memory()
     ways = {}
-    for name in recipes.names():
-        ways |= ways_of(name, recipes.get(name), numbers)
+    for name, recipe in compared.items():
+        ways |= ways_of(name, recipe, numbers)
     seconds |= machine.measured(ways, rounds)
-    for name in ["original", *recipes.names()]:
-        recipe = recipes.get("baseline" if name == "original" else name)
+    for name, recipe in {"original": compared["baseline"], **compared}.items():
         prepared, step = seconds[name, "data"], seconds[name, "step"]
         epoch = steps(recipe) * (prepared + step)
         print(
-            f"{name:10} {epoch:6.0f} s an epoch, {recipe.epochs * epoch / 60:6.1f} min in all, "
+            f"{name:12} {epoch:6.0f} s an epoch, {recipe.epochs * epoch / 60:6.1f} min in all, "
             f"{prepared / (prepared + step):.0%} of it in data"
         )
 

@@ -345,6 +345,8 @@ def fast_norm(channels: int) -> nn.BatchNorm2d:
 class FastNet(nn.Module):
     """A network that learns in a few minutes of a CPU: small maps early, few slow operations.
 
+    With other options it is that of the recipe `accurate`, which keeps all pixels for longer.
+
     (N, 3, H, W) -> (N, classes) log-probabilities. Whitening, then two stages, each behind a 3x3
     convolution: `widths` are their channels, `strides` and `entries` the strides and the kinds (of
     `KINDS`) of that first convolution, `early` and `late` the kinds of the others, two to a

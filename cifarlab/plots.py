@@ -226,22 +226,22 @@ def learning_curves(
     return plot
 
 
-def runs(
-    accuracies: Mapping[str, Sequence[float]], intervals: Mapping[str, Sequence[float] | None]
-) -> Plot:
-    """Test accuracies in per cent, a row for each name, a dot for each run.
+def runs(arms: Mapping[str, Mapping]) -> Plot:
+    """Test accuracies in per cent of an experiment's `arms`: a row for each, a dot for each run.
 
-    A bar spans the interval of the mean, where there is one.
+    `arms` are by the name to show, each as `records.experiment` has it. A bar spans the interval
+    of the mean, where there is one.
     """
-    plot = Plot(8.4, 0.42 * len(accuracies) + 0.9)
+    plot = Plot(8.4, 0.42 * len(arms) + 0.9)
     axes = plot.subplots()
-    for row, (name, values) in enumerate(accuracies.items()):
-        if intervals[name]:
+    for row, arm in enumerate(arms.values()):
+        if arm["interval"]:
             bar = {"linewidth": 7, "solid_capstyle": "butt"}
-            axes.plot(intervals[name], [row, row], color=ORANGE, alpha=0.4, **bar)
-        axes.plot(values, [row] * len(values), "o", color=BLUE, markersize=6, alpha=0.85)
-    axes.set_yticks(range(len(accuracies)), accuracies)
-    axes.set_ylim(len(accuracies) - 0.5, -0.5)  # the first on top
+            axes.plot(arm["interval"], [row, row], color=ORANGE, alpha=0.4, **bar)
+        accuracies = [run["test_accuracy"] for run in arm["runs"]]
+        axes.plot(accuracies, [row] * len(accuracies), "o", color=BLUE, markersize=6, alpha=0.85)
+    axes.set_yticks(range(len(arms)), arms)
+    axes.set_ylim(len(arms) - 0.5, -0.5)  # the first on top
     _lined(axes, "test accuracy (%)", "")
     return plot
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab import challenge, model
+from cifarlab import challenge, model, recipes
 
 
 def network(*, width=32, dilations=(8, 4), separable=True, end=None, stem=None):
@@ -17,8 +17,10 @@ def network(*, width=32, dilations=(8, 4), separable=True, end=None, stem=None):
     )
 
 
-def test_the_course_s_own_network_takes_part():
-    assert challenge.violations(model.create("skipnet")) == []
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_course_s_own_networks_take_part(name):
+    torch.manual_seed(0)
+    assert challenge.violations(recipes.get(name).create_network()) == []
 
 
 def test_a_strided_network_takes_part():

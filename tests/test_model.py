@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cifarlab import model, receptive_field
+from cifarlab import model, receptive_field, recipes
 from cifarlab.model import (
     KINDS,
     ConvBlock,
@@ -108,6 +108,20 @@ def test_the_fast_network_is_counted_as_by_hand():
     assert model.count_parameters(network) == weights + norms == 157_248
     multiply_adds = 31**2 * whitening + 16**2 * (early + pair) + 8**2 * (late + separable) + head
     assert model.count_multiply_adds(network) == multiply_adds
+
+
+def test_the_network_of_accurate_is_counted_as_by_hand():
+    """Whitening, a stage at full size, one behind a separable stride, the head."""
+    whitening, entry, pairs = 12 * 24, 9 * 24 * 48, 4 * (9 * 48 + 48 * 48)
+    down, deep = (9 * 48, 48 * 136), 8 * (9 * 136 + 136 * 136)
+    norms, head = 2 * (5 * 48 + 9 * 136), 136 * 10
+    network = recipes.get("accurate").create_network()
+    weights = whitening + entry + pairs + sum(down) + deep + head
+    assert model.count_parameters(network) == weights + norms == 190_608
+    assert (
+        model.count_multiply_adds(network)
+        == 31**2 * (whitening + entry + pairs) + 16**2 * (sum(down) + deep) + head
+    )
 
 
 def test_multiply_adds_see_stride_groups_and_image_size():

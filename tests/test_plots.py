@@ -94,7 +94,11 @@ def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
 
 
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
-    plot = plots.runs({"a": [80.0, 82.0], "b": [90.0]}, {"a": [79.0, 83.0], "b": None})
+    arms = {
+        "a": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79.0, 83.0]},
+        "b": {"runs": [{"test_accuracy": 90.0}], "interval": None},
+    }
+    plot = plots.runs(arms)
     lines = [[list(values) for values in line.get_data()] for line in plot.axes[0].lines]
     assert lines == [[[79, 83], [0, 0]], [[80, 82], [0, 0]], [[90], [1]]]
     assert [label.get_text() for label in plot.axes[0].get_yticklabels()] == ["a", "b"]
