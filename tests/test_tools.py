@@ -111,6 +111,49 @@ def test_a_lesson_run_twice_has_all_its_cells_twice_in_order_under_names_of_thei
     assert len(once.cells) == 2
 
 
+@pytest.fixture
+def outcomes(monkeypatch):
+    """What the next calls of pytest come to, in turn: passed, failed, or cut off."""
+    ahead = []
+
+    def passes(*_):
+        if (outcome := ahead.pop(0)) is None:
+            raise KeyboardInterrupt
+        return outcome, 0.5
+
+    monkeypatch.setattr(validate, "passes", passes)
+    monkeypatch.delenv("CIFARLAB_DATA", raising=False)
+    monkeypatch.setenv("CIFARLAB_REQUIRE_DATA", "")  # put back after the test
+    return ahead
+
+
+def test_a_validation_says_what_passed_and_what_failed(outcomes, tmp_path):
+    count = len(validate.LESSONS)
+    outcomes += [True] * (count - 1) + [False]
+    assert validate.main(["--mode", "CPU, one thread"], tmp_path) == 1
+    (report,) = tmp_path.iterdir()
+    text = report.read_text(encoding="utf-8")
+    assert f"{count - 1} of {count} checks passed" in text and "cut off" not in text
+    assert text.count("| passed |") == count - 1 and text.count("| **failed** |") == 1
+
+
+def test_a_validation_that_is_cut_off_leaves_a_report_that_says_so(outcomes, tmp_path):
+    outcomes += [True, True, None]
+    with pytest.raises(KeyboardInterrupt):
+        validate.main(["--mode", "CPU, one thread"], tmp_path)
+    (report,) = tmp_path.iterdir()
+    text = report.read_text(encoding="utf-8")
+    assert "2 of 2 checks passed" in text and "cut off before its last check" in text
+
+
+@pytest.mark.parametrize("options", [["--mode", "TPU"], ["--jobs", "0"]])
+def test_a_validation_in_no_mode_or_with_no_job_is_refused(options, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        validate.main(options, tmp_path)
+    assert "modes: CPU, fp32, NCHW" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.long
 def test_odd_places_find_what_they_are_there_to_find(tmp_path):
     """A cell that may run once only; a module that lies in the repository alone."""

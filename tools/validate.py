@@ -5,8 +5,8 @@
     python tools/validate.py --mode GPU       only in the modes of that name, neither in odd places
                                               nor the long tests; --jobs 8: so many at a time
 
-Writes a dated report to validation/, to be committed: the colophon shows it. Exit status 1 if
-anything failed; the report then says what.
+Writes a dated report to validation/, anew after every check, to be committed: the colophon shows
+it. Exit status 1 if anything failed; the report then says what.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -112,21 +113,19 @@ def places(path: Path, options: list[str], home: Path, environment: dict[str, st
     ]
 
 
-def main() -> int:
-    """Run the checks and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
-    parser.add_argument("--mode", metavar="NAME", default="", help=f"of: {', '.join(modes())}")
-    parser.add_argument("--jobs", type=int, default=1, help="checks at a time, in the modes (1)")
-    options = parser.parse_args()
-    only = options.only
-    chosen = {name: env for name, env in modes().items() if name.startswith(options.mode)}
-    if not chosen or options.jobs < 1:
-        parser.error(f"--mode {options.mode} --jobs {options.jobs}; modes: {', '.join(modes())}.")
-    lessons = [path for path in LESSONS if only in (None, path.stem)]
-    os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
-    if named := os.environ.get("CIFARLAB_DATA"):
-        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+def checks(
+    lessons: list[Path],
+    chosen: dict[str, dict[str, str]],
+    jobs: int,
+    *,
+    elsewhere: bool,
+    long: bool,
+) -> Iterator[tuple]:
+    """One row for each check, once it has been made: its name, its mode, passed or not, minutes.
+
+    The lessons in the `chosen` modes, `jobs` at a time; then, if asked for, in odd places; then,
+    if asked for, the long tests.
+    """
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
 
     def in_mode(check: tuple[Path, str]) -> tuple:
@@ -134,29 +133,33 @@ def main() -> int:
         print(f"\n{path.name}: {mode}", flush=True)
         return path.stem, mode, *passes([*nbval, str(path)], chosen[mode])
 
-    with ThreadPoolExecutor(options.jobs) as pool:
-        rows = list(pool.map(in_mode, [(path, mode) for mode in chosen for path in lessons]))
-    if lessons and not options.mode:  # only lessons need the package installed
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(in_mode, [(path, mode) for mode in chosen for path in lessons])
+    if lessons and elsewhere:  # only lessons need the package installed
         with tempfile.TemporaryDirectory() as temporary:
             home = Path(temporary) / "Vérité, 真 and spaces"
             environment = install(Path(temporary) / "installed")
             home.mkdir()
             for path in lessons:
                 print(f"\n{path.name}: in odd places", flush=True)
-                rows += places(path, nbval, home, environment)
-    if only in (None, LONG_TESTS) and not options.mode:
+                yield from places(path, nbval, home, environment)
+    if long:
         print(f"\n{LONG_TESTS}", flush=True)
-        rows.append((LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})))
+        yield LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})
 
+
+def write_report(folder: Path, rows: list[tuple], only: str | None, *, finished: bool) -> Path:
+    """Write what is known so far, so that a run that is cut off leaves it; the file."""
     today = datetime.datetime.now(datetime.UTC).date()
     numbers = engine.numerics()
     device = records.processor(numbers)
-    failed = sum(not passed for _, _, passed, _ in rows)
     report = [
         f"# {today}, {device}{f': {only}' if only else ''}",
         "",
-        f"{len(rows) - failed} of {len(rows)} checks passed, in "
-        f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`.",
+        f"{sum(passed for _, _, passed, _ in rows)} of {len(rows)} checks passed, in "
+        f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`."
+        + " The run was cut off before its last check."
+        * (not finished),
         "",
         f"{platform.system()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -171,11 +174,38 @@ def main() -> int:
         "",
     ]
     kind = "gpu" if numbers.device.startswith("cuda") else "cpu"
-    path = ROOT / "validation" / f"{today}-{kind}{f'-{only}' if only else ''}.md"
+    path = folder / f"{today}-{kind}{f'-{only}' if only else ''}.md"
     with replacing(path) as temporary:
         temporary.write_text("\n".join(report), encoding="utf-8")
-    print(f"\n{path.relative_to(ROOT)}: commit it, and the colophon shows it")
-    return 1 if failed else 0
+    return path
+
+
+def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation") -> int:
+    """Run the checks and write the report into `folder`; exit status 1 if one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
+    parser.add_argument("--mode", metavar="NAME", default="", help=f"of: {', '.join(modes())}")
+    parser.add_argument("--jobs", type=int, default=1, help="checks at a time, in the modes (1)")
+    options = parser.parse_args(arguments)
+    chosen = {name: env for name, env in modes().items() if name.startswith(options.mode)}
+    if not chosen or options.jobs < 1:
+        parser.error(f"--mode {options.mode} --jobs {options.jobs}; modes: {', '.join(modes())}.")
+    os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
+    if named := os.environ.get("CIFARLAB_DATA"):
+        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+    rows = []
+    for row in checks(
+        [path for path in LESSONS if options.only in (None, path.stem)],
+        chosen,
+        options.jobs,
+        elsewhere=not options.mode,
+        long=options.only in (None, LONG_TESTS) and not options.mode,
+    ):
+        rows.append(row)
+        write_report(folder, rows, options.only, finished=False)
+    path = write_report(folder, rows, options.only, finished=True)
+    print(f"\n{path.name}: commit it, and the colophon shows it")
+    return 0 if all(passed for _, _, passed, _ in rows) else 1
 
 
 if __name__ == "__main__":
