@@ -640,9 +640,13 @@ def test_the_shipped_network_gives_the_probabilities_of_pytorch_on_100_photograp
     name = figures.content(export.OUT)["about"]["record"]
     network, recipe = records.load_network(name), records.load(name).recipe
     found = probabilities_in_a_page(compute, export.steps(network), recipe, photographs)
-    torch.testing.assert_close(
-        found, probabilities(network, recipe, photographs), rtol=0, atol=1e-3
-    )
+    in_full = probabilities(network, recipe, photographs)
+    assert (found - in_full).abs().max() < 0.01  # the page has its weights in half precision
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            part.weight.data = part.weight.half().float()
+    rounded = probabilities(network, recipe, photographs)
+    torch.testing.assert_close(found, rounded, rtol=0, atol=1e-3)
 
 
 def outspoken(network, recipe, images):

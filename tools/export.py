@@ -220,8 +220,8 @@ def written(found: list[Step]) -> dict:
     """The steps as JSON, with their numbers as text.
 
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
-    side. In half precision, as in the record, for they are most of the numbers; scales and biases,
-    of which a batch norm may make anything, in single.
+    side. In half precision, for they are most of the numbers; scales and biases, of which a batch
+    norm may make anything, in single.
 
     Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
     """
