@@ -368,6 +368,12 @@ class FastNet(nn.Module):
     ) -> None:
         arguments.whole("classes", classes, 1, 1_000_000)
         widths = arguments.pair("widths", widths, 1, 1_000_000)
+        strides = arguments.pair("strides", strides, 1, 1_000)
+        if not isinstance(entries, list | tuple) or len(entries) != 2:
+            raise ValueError(
+                f"entries={arguments.shown(entries)}; give two kinds of convolution, of: "
+                f"{', '.join(KINDS)}."
+            )
         super().__init__()
         self.whitening = Whitening()
         self.early = stage(24, widths[0], early, strides[0], entries[0])

@@ -313,6 +313,22 @@ def test_an_unknown_kind_of_convolution_is_answered_with_the_known_ones():
         FastNet(entries=("dense", "grouped"))
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"strides": (0, 2)}, "strides"),
+        ({"strides": (2,)}, "strides"),
+        ({"strides": 2}, "strides"),
+        ({"entries": ("dense",)}, "entries"),
+        ({"entries": "dense"}, "entries"),
+        ({"entries": 2}, "entries"),
+    ],
+)
+def test_two_stages_want_two_strides_and_two_first_convolutions(options, said):
+    with pytest.raises((TypeError, ValueError), match=f"{said}="):
+        FastNet(**options)
+
+
 @pytest.mark.parametrize("kinds", [("dense",) * 3, "dense", 2])
 def test_a_residual_block_without_its_second_convolution_is_refused(kinds):
     with pytest.raises(ValueError, match=r"kinds=.*even number"):
