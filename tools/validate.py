@@ -158,8 +158,7 @@ def write_report(folder: Path, rows: list[tuple], only: str | None, *, finished:
         "",
         f"{sum(passed for _, _, passed, _ in rows)} of {len(rows)} checks passed, in "
         f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`."
-        + " The run was cut off before its last check."
-        * (not finished),
+        f"{'' if finished else ' The run was cut off before its last check.'}",
         "",
         f"{platform.system()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -204,7 +203,7 @@ def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation")
         rows.append(row)
         write_report(folder, rows, options.only, finished=False)
     path = write_report(folder, rows, options.only, finished=True)
-    print(f"\n{path.name}: commit it, and the colophon shows it")
+    print(f"\n{path}: commit it, and the colophon shows it")
     return 0 if all(passed for _, _, passed, _ in rows) else 1
 
 
