@@ -4,11 +4,12 @@
 
 On the CPU, one thread. Both blocks of a width take turns in one process and are timed in seconds of
 the processor, so that what else the machine does disturbs little; a figure is the median over the
-rounds of dense / separable. Writes `cifarlab/records/benchmarks/separable.json`, from which the
-lesson reads its table.
+rounds of dense / separable. Then the parts of the blocks of 64 channels, each by itself. Writes
+`cifarlab/records/benchmarks/separable.json`, from which the lesson reads its tables.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import time
@@ -56,6 +57,30 @@ def ratio(pass_: Callable, numbers: engine.Numerics, channels: int, rounds: int)
     return statistics.median(first / second for first, second in pairs[2:])  # two to warm up
 
 
+def parts(numbers: engine.Numerics, channels: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of what the two blocks are made of: medians over `rounds`."""
+    count, height, width = BATCH
+    images = torch.randn(count, channels, height, width).relu()
+    images = images.to(memory_format=engine.MEMORY_FORMATS[numbers.memory_format])
+    layers = {
+        "dense": nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        "depthwise": nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        "pointwise": nn.Conv2d(channels, channels, 1, bias=False),
+        "batch norm": nn.BatchNorm2d(channels),
+        "ReLU": nn.ReLU(),
+    }
+    ways = {
+        (name, pass_.__name__): functools.partial(pass_, numbers, numbers.place(layer), images)
+        for name, layer in layers.items()
+        for pass_ in (forward, training)
+    }
+    seconds = machine.measured(ways, rounds)
+    return {
+        name: {way: round(1000 * seconds[name, way], 2) for way in ("forward", "training")}
+        for name in layers
+    }
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -74,6 +99,8 @@ def main() -> None:
             }
             for channels in WIDTHS
         ],
+        "channels_of_parts": 64,
+        "milliseconds": parts(numbers, 64, rounds),
     }
     machine.save("separable", found)
     print(json.dumps(found, indent=1))

@@ -170,15 +170,15 @@ def certify(
     if box is not None:
         top, left, bottom, right = box
         outside[:, top : bottom + 1, left : right + 1] = 1
-        rows = {f"row {row}": np.s_[:, row] for row in (top, bottom)}
-        columns = {f"column {column}": np.s_[:, :, column] for column in (left, right)}
+        rows = {f"in row {row}": np.s_[:, row] for row in (top, bottom)}
+        columns = {f"in column {column}": np.s_[:, :, column] for column in (left, right)}
         for name, line in {**rows, **columns}.items():
             images[name] = torch.ones(channels, *size)
             images[name][line] = torch.nan
     reached = spoiled(module, torch.stack([*images.values()]), unit, layer)
     expected = [name != "outside the box" for name in images]
     return [
-        f"NaN in {name} {'reaches' if found else 'does not reach'} unit {unit}"
+        f"NaN {name} {'reaches' if found else 'does not reach'} unit {unit}"
         for name, found, wanted in zip(images, reached, expected, strict=True)
         if found != wanted
     ]

@@ -497,7 +497,8 @@ def find_learning_rate(
     """Train for up to `steps` batches while the rate climbs from `lowest` to `highest`.
 
     Stops once the smoothed loss is four times its best; `smoothing`, 0 to 1, is the share of the
-    old average in the new (less of it for fewer steps). `network` gets its weights back.
+    old average in the new (less of it for fewer steps). `network` gets its weights back, and no
+    gradients.
 
     Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
     if the very first loss is no number.
@@ -555,4 +556,5 @@ def find_learning_rate(
             scaler.update()
     finally:
         network.load_state_dict(before)
+        optimizer.zero_grad()
     return Sweep(learning_rates, losses)

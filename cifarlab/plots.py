@@ -80,6 +80,7 @@ def gallery(
     plot = Plot(8.4, rows * (cell + 0.19 * lines) + (0.35 if title else 0))
     for number, axes in enumerate(plot.subplots(rows, columns, squeeze=False).flat):
         _bare(axes)
+        axes.set_anchor("S")  # spare room above, for the captions
         if number < len(images):
             axes.imshow(images[number], interpolation="bicubic" if smooth else "nearest")
             if captions:
@@ -533,6 +534,7 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
         axes.annotate(
             "the image", (1, image), (0, 4), textcoords="offset points", fontsize=FONT_SIZE - 1
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "layer", "field (pixels)")
     axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot

@@ -954,6 +954,7 @@ def test_the_network_gets_its_weights_and_statistics_back(tiny, shapes, highest)
     before = make(tiny)
     sweep(tiny, shapes, network, highest=highest)
     assert_equal_bits(network, before)
+    assert all(weights.grad is None for weights in network.parameters())
 
 
 def test_the_network_gets_its_weights_back_after_an_error_too(tiny, shapes):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cifarlab import data, diagnostics, engine, plots
+from cifarlab import data, diagnostics, engine, plots, receptive_field
 
 
 def texts(plot) -> str:
@@ -108,6 +108,20 @@ def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):
     plot = plots.gallery(split.images[:5], list("abcde"), columns=3)
     assert [axes.get_title() for axes in plot.axes] == ["a", "b", "c", "d", "e", ""]
     assert np.array_equal(shown(plot)[4], split.images[4])
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_a_gallery_does_not_cut_off_captions_of_several_lines(split, lines):
+    plot = plots.gallery(split.images[:4], ["\n".join("one" for _ in range(lines))] * 4, columns=4)
+    plot.canvas.draw()
+    for axes in plot.axes:
+        assert axes.title.get_window_extent().y1 < plot.bbox.y1
+
+
+def test_layers_are_counted_in_whole_numbers():
+    row = receptive_field.Row("a", (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
+    plot = plots.field_growth({"five of them": [row] * 5})
+    assert all(tick == int(tick) for tick in plot.axes[0].get_xticks())
 
 
 def test_augmented_puts_each_original_before_its_draws(split):

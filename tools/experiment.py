@@ -81,7 +81,7 @@ EXPERIMENTS = {
             Arm("no Nesterov momentum", "fast", {"nesterov": False}),
             Arm("no label smoothing", "fast", {"label_smoothing": 0.0}),
             Arm("no windows, only flips", "fast", {"augmentation": "flip"}),
-            Arm("averaged weights, a rate that stays up", "fast", AVERAGED),
+            Arm("averaged weights, a rate that ends at a tenth", "fast", AVERAGED),
         ],
     ),
     "convolutions": Experiment(
