@@ -40,7 +40,7 @@ def training(numbers: engine.Numerics, block: nn.Module, images: torch.Tensor) -
     block.zero_grad()
     images = images.detach().requires_grad_()  # a block inside a network passes gradients on
     started = time.process_time()
-    numbers.compute(block, images).square().mean().backward()
+    numbers.compute(block, images).backward(images.detach())  # a gradient of its shape will do
     return time.process_time() - started
 
 
