@@ -116,7 +116,7 @@ def test_a_sound_lesson_passes(cells):
         ([new_markdown_cell("See {ref}`label`.")], "MyST"),
         ([new_markdown_cell("```{note}\nHello\n```")], "MyST"),
         ([new_markdown_cell("# One\n### Three")], "heading level 3"),
-        ([new_markdown_cell("word " * 1101)], "1,101 words"),
+        ([new_markdown_cell("word " * 1251)], "1,251 words"),
     ],
 )
 def test_a_fault_is_found(cells, fault):
