@@ -4,7 +4,7 @@
 
 On the CPU, one thread. Both blocks of a width take turns in one process and are timed in seconds of
 the processor, so that what else the machine does disturbs little; a figure is the median over the
-rounds of dense / separable. Then the parts of the blocks of 64 channels, each by itself. Writes
+rounds of dense / separable. Then the parts of one width, each by itself. Writes
 `cifarlab/records/benchmarks/separable.json`, from which the lesson reads its tables.
 """
 
@@ -23,6 +23,7 @@ from cifarlab import engine, model
 
 WIDTHS = (16, 32, 64, 128)  # channels in and out
 BATCH = (32, 32, 32)  # images, height, width
+WIDTH_OF_PARTS = 64
 
 
 def forward(numbers: engine.Numerics, block: nn.Module, images: torch.Tensor) -> float:
@@ -69,14 +70,14 @@ def parts(numbers: engine.Numerics, channels: int, rounds: int) -> dict[str, dic
         "batch norm": nn.BatchNorm2d(channels),
         "ReLU": nn.ReLU(),
     }
-    ways = {
-        (name, pass_.__name__): functools.partial(pass_, numbers, numbers.place(layer), images)
-        for name, layer in layers.items()
-        for pass_ in (forward, training)
-    }
+    passes, ways = (forward, training), {}
+    for name, layer in layers.items():
+        numbers.place(layer)
+        for pass_ in passes:
+            ways[name, pass_] = functools.partial(pass_, numbers, layer, images)
     seconds = machine.measured(ways, rounds)
     return {
-        name: {way: round(1000 * seconds[name, way], 2) for way in ("forward", "training")}
+        name: {pass_.__name__: round(1000 * seconds[name, pass_], 2) for pass_ in passes}
         for name in layers
     }
 
@@ -99,8 +100,8 @@ def main() -> None:
             }
             for channels in WIDTHS
         ],
-        "channels_of_parts": 64,
-        "milliseconds": parts(numbers, 64, rounds),
+        "channels_of_parts": WIDTH_OF_PARTS,
+        "milliseconds": parts(numbers, WIDTH_OF_PARTS, rounds),
     }
     machine.save("separable", found)
     print(json.dumps(found, indent=1))
