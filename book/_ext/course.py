@@ -151,8 +151,8 @@ class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
     FLOW = (
-        "arguments files data model recipes engine records taps receptive_field brute_force "
-        "diagnostics challenge plots live figures cli"
+        "arguments files data model recipes muon engine records taps rules receptive_field "
+        "brute_force diagnostics challenge plots live figures cli"
     ).split()
 
     def lines(self, root: Path) -> list[str]:
