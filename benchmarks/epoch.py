@@ -21,13 +21,13 @@ from cifarlab import data, engine, model, recipes
 IMAGES = 50_000  # of CIFAR-10, in an epoch
 
 
-def batches_of(recipe: recipes.Recipe, split: data.Split) -> data.Epoch:
+def batches_of(recipe: recipes.Recipe, split: data.Split) -> data.EpochBatches:
     """What `recipe` learns from, augmented and of its size."""
     pipeline = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
-    return data.Epoch(split, pipeline, recipe.batch_size, shuffle=True, seed=0, epoch=1)
+    return data.EpochBatches(split, pipeline, recipe.batch_size, shuffle=True, seed=0, epoch=1)
 
 
-def seconds_to_prepare(batches: data.Epoch) -> float:
+def seconds_to_prepare(batches: data.EpochBatches) -> float:
     """How long one batch takes."""
     started = time.perf_counter()
     batches[0]

@@ -102,7 +102,9 @@ def shaped(
 
 
 def predictions(log_probabilities: Any, labels: Any) -> None:
-    """Nothing, if they are (N, classes) float32 and (N,) int64 into the classes, N above 0.
+    """Nothing, if they are (N, classes) float32 of 0 or less, and (N,) int64 into the classes.
+
+    N must be above 0.
 
     Raises: TypeError or ValueError that says so.
     """
@@ -111,6 +113,11 @@ def predictions(log_probabilities: Any, labels: Any) -> None:
     if log_probabilities.numel() == 0:
         raise ValueError(
             f"log_probabilities={shown(log_probabilities)}; there must be one or more."
+        )
+    if not log_probabilities.max() < 1e-4:  # but for rounding
+        raise ValueError(
+            f"log_probabilities up to {log_probabilities.max():g}; they must be 0 or less. Apply "
+            "log_softmax(dim=1) to scores; if they are nan, so are the weights or the images."
         )
     into_classes(labels, log_probabilities.shape[1])
 

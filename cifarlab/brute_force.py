@@ -26,7 +26,7 @@ class Reached(Exception):
 def unit_output(network: nn.Module, images: Tensor, unit: Unit, layer: str) -> Tensor:
     """(N, channels) of `unit` in what `layer` gives the first time; "" is the whole network.
 
-    Raises: ValueError if there is no such unit.
+    Raises: ValueError if there is no such unit, or `layer` does not run.
     """
     found: list[Tensor] = []
 
@@ -41,6 +41,8 @@ def unit_output(network: nn.Module, images: Tensor, unit: Unit, layer: str) -> T
     with contextlib.suppress(Reached):
         network(images)
     handle.remove()
+    if not found:
+        raise ValueError(f"layer={layer!r} does not run; name one that the network calls.")
     return found[0]
 
 
@@ -57,7 +59,8 @@ def by_gradient(
     """
     network = copy.deepcopy(module).cpu().double().eval()
     for parameter in network.parameters():
-        parameter.requires_grad_(False).fill_(max(1, len(parameter)) / parameter.numel())
+        rows = parameter.shape[0] if parameter.ndim else 1
+        parameter.requires_grad_(False).fill_(max(1, rows) / parameter.numel())
     image = torch.ones(1, channels, *size, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad(), PositiveLinear():
         (gradient,) = torch.autograd.grad(unit_output(network, image, unit, layer).sum(), image)

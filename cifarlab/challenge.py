@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import nn
 
-from cifarlab import model, receptive_field
+from cifarlab import arguments, model, receptive_field
 
 LIMIT = 200_000  # parameters, frozen ones included
 SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must take
@@ -23,8 +23,10 @@ def violations(network: nn.Module) -> list[str]:
     separable convolution whose weights change the scores, and before its global pooling a unit in
     the middle sees the whole 32x32 image, without holes. `network` stays as it is.
 
+    Raises: TypeError if it is no torch.nn.Module.
     Lesson: Capstone.
     """
+    arguments.instance("network", network, nn.Module)
     network = copy.deepcopy(network).cpu().float().eval()
     found = []
     count = model.count_parameters(network)
@@ -40,7 +42,7 @@ def violations(network: nn.Module) -> list[str]:
         )
     try:
         used = used_convolutions(network)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever somebody's own network may raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return [*found, f"It does not give (N, 10) scores for (N, 3, H, W) images: {reason}"]
     return found + missing_convolutions(network, used) + narrow_view(network)
@@ -49,7 +51,8 @@ def violations(network: nn.Module) -> list[str]:
 def used_convolutions(network: nn.Module) -> set[str]:
     """Names of the convolutions of `network` whose weights change its scores.
 
-    Raises: ValueError, or what the network raises, if it does not give ten scores for each size.
+    Raises: ValueError, or what the network raises, if it does not give ten scores for each size,
+    or not the same ones again.
     """
     generator = torch.Generator().manual_seed(0)
     for size in reversed(SIZES):
@@ -59,6 +62,8 @@ def used_convolutions(network: nn.Module) -> set[str]:
             shape = tuple(scores.shape) if torch.is_tensor(scores) else type(scores).__name__
             raise ValueError(f"for images (2, 3, {size[0]}, {size[1]}) it gives {shape}.")
     before = scores.detach()
+    if not torch.equal(network(images), before):  # a number that is none equals nothing, either
+        raise ValueError("for the same images it gives other scores each time, or none.")
     used = set()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):

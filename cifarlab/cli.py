@@ -150,8 +150,8 @@ def run_training(options: argparse.Namespace) -> None:
         numbers,
         scored_on="validation" if options.validation else "test",
     )
-    if options.resume and record_path.exists():
-        before = records.load(record_path)
+    before = records.load(record_path) if options.resume and record_path.exists() else None
+    if before:
         session = {name: getattr(before, name) for name in records.provenance(numbers)}
         session["epochs"] = len(before.history)
         record = dataclasses.replace(record, earlier_sessions=[*before.earlier_sessions, session])
@@ -169,7 +169,8 @@ def run_training(options: argparse.Namespace) -> None:
         numbers=numbers,
     ):
         record = records.extend(record, epoch)
-        records.save(record, record_path)
+        if not before or record.history != before.history[: epoch.number]:
+            records.save(record, record_path)  # else the file says so already, and more
         show(options, dataclasses.asdict(epoch), describe(epoch, recipe.epochs))
     records.save_weights(network, out / "record.safetensors")
     show(
@@ -290,7 +291,8 @@ def find_network(name: str) -> nn.Module:
     if ":" not in name:
         return model.create(name)
     module, _, attribute = name.partition(":")
-    sys.path.insert(0, os.getcwd())  # a learner's own file lies in the current folder
+    folder = os.getcwd()  # where a learner's own file lies
+    sys.path.insert(0, folder)
     try:
         make = getattr(importlib.import_module(module), attribute)
         # Only the layers matter, so torchvision need not fetch weights.
@@ -299,7 +301,7 @@ def find_network(name: str) -> nn.Module:
     except (Exception, SystemExit) as error:  # whatever somebody's own file may raise
         raise ValueError(f"{name} makes no network: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)  # that file may have put others before it
     if not isinstance(found, nn.Module):
         raise ValueError(f"{name} makes a {type(found).__name__}, not a torch.nn.Module.")
     return found

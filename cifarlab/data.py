@@ -26,7 +26,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from cifarlab import arguments
-from cifarlab.files import remove_abandoned
+from cifarlab.files import OWN, remove_abandoned
 
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -70,7 +70,7 @@ class Split:
     def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The images at `indices`, in that order.
 
-        Raises: ValueError if one is not there.
+        Raises: TypeError if they are no list of whole numbers, ValueError if one is not there.
         """
         try:
             found = np.asarray(indices)
@@ -80,12 +80,12 @@ class Split:
             raise TypeError(
                 f"indices={arguments.shown(indices)}; they must be a list of whole numbers."
             )
-        indices = found.astype(np.int64)
-        if len(indices) and not -len(self) <= indices.min() <= indices.max() < len(self):
+        if len(found) and not -len(self) <= found.min() <= found.max() < len(self):
             raise ValueError(
-                f"indices from {indices.min()} to {indices.max()}; the {len(self)} images are "
+                f"indices from {found.min()} to {found.max()}; the {len(self)} images are "
                 f"0 to {len(self) - 1}."
             )
+        indices = found.astype(np.int64)
         return Split(self.images[indices], self.labels[indices], self.classes, self.source)
 
 
@@ -116,7 +116,7 @@ def find() -> Path:
     named = os.environ.get("CIFARLAB_DATA")
     folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
     if not named and folder.is_dir():
-        remove_abandoned(folder, "download-")  # of a download that was killed
+        remove_abandoned(folder, f"download-{OWN}")  # of a download that was killed
     wrong = flaws(folder)
     if not wrong:
         return folder
@@ -147,7 +147,7 @@ def download(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        mine = f"download-{os.getpid()}-"
+        mine = f"download-{OWN}{os.getpid()}-"
         with tempfile.TemporaryDirectory(dir=folder, prefix=mine) as temporary:
             CIFAR10(temporary, download=True)
             target = folder / CIFAR10.base_folder
@@ -379,7 +379,7 @@ def reseed(transform: A.Compose, *numbers: int) -> None:
     )
 
 
-class Epoch(Dataset):
+class EpochBatches(Dataset):
     """One pass over a split, cut into batches; batch i is the same whichever worker makes it.
 
     The random numbers of a batch follow from (seed, epoch, i) alone. Without that, the workers
@@ -436,15 +436,16 @@ def batches(
     arguments.instance("split", split, Split)
     arguments.instance("transform", transform, A.Compose | None)
     arguments.whole("batch_size", batch_size, 1)
+    arguments.instance("shuffle", shuffle, bool)
     arguments.whole("seed", seed, 0)
     arguments.whole("epoch", epoch, 0)
     arguments.whole("workers", workers, 0, MOST_WORKERS)
-    epoch_batches = Epoch(
+    epoch_batches = EpochBatches(
         split, transform or pipeline(), batch_size, shuffle=shuffle, seed=seed, epoch=epoch
     )
     return DataLoader(
         epoch_batches,
-        batch_size=None,  # `Epoch` gives whole batches
+        batch_size=None,  # `EpochBatches` gives whole batches
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )

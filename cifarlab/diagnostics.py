@@ -82,7 +82,7 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     (N, 3, H, W) float32 as the network takes them. Leaves `network` in eval mode.
 
     Raises: TypeError or ValueError if `images` are not of that shape, or the network does not pool
-    once and then convolve 1x1.
+    once, to one place, and then convolve 1x1.
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2,
     arXiv:1512.04150. Lesson: Look inside.
     """
@@ -91,15 +91,16 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     layers = list(network.modules())
     pools = [place for place, part in enumerate(layers) if isinstance(part, nn.AdaptiveAvgPool2d)]
     heads = [part for part in layers[pools[0] :] if isinstance(part, nn.Conv2d)] if pools else []
-    if len(pools) != 1 or len(heads) != 1 or heads[0].kernel_size != (1, 1):
+    whole = bool(pools) and layers[pools[0]].output_size in (1, (1, 1))
+    if len(pools) != 1 or not whole or len(heads) != 1 or heads[0].kernel_size != (1, 1):
         raise ValueError(
             f"{type(network).__name__} has {len(pools)} AdaptiveAvgPool2d and {len(heads)} "
-            "convolutions behind it; maps need one of each, and a kernel of 1x1."
+            "convolutions behind it; maps need one of each, to 1x1 places and with a kernel of 1x1."
         )
     kept = []
     hook = layers[pools[0]].register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
-        network.eval()(images)
+        network.eval()(images.to(heads[0].weight.device))
     finally:
         hook.remove()
-    return F.conv2d(kept[0], heads[0].weight, heads[0].bias)
+    return F.conv2d(kept[0], heads[0].weight, heads[0].bias).cpu()

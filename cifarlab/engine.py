@@ -189,7 +189,7 @@ class Epoch:
     held_out: Score | None  # None where it was not evaluated
     seconds: float  # training
     evaluation_seconds: float
-    load: float  # processes that ran or waited in the last minute, this one included
+    load: float | None  # processes that ran or waited in the last minute, this one included
 
 
 def progress(steps: Iterable, description: str) -> Iterable:
@@ -207,6 +207,15 @@ LARGEST_SEED = 2**32 - 1  # torch takes more, but not NumPy's and Python's every
 
 class NotFinite(ValueError):
     """The loss became infinite or not a number."""
+
+
+def learn_whitening(network: nn.Module, recipe: Recipe, train: data.Split) -> None:
+    """Let each `model.Whitening` of `network` learn from the first 5,000 images of `train`."""
+    plain = data.pipeline(mean=recipe.mean, std=recipe.std)
+    for layer in network.modules():
+        if isinstance(layer, model.Whitening):
+            images, _ = next(iter(data.batches(train, plain, 5000)))
+            layer.learn(images)
 
 
 def make_optimizer(
@@ -231,9 +240,12 @@ def make_optimizer(
     others = [weights for weights in network.parameters() if weights not in apart]
     groups = [{"params": others}, {"params": norm_biases}]
     peaks = [peak, peak * recipe.norm_bias_factor]
+    lows, highs = [0.85, 0.85], [0.95, 0.95]  # of a cycled momentum
     if matrices:
         groups.append({"params": matrices, "momentum": recipe.muon_momentum, "orthogonal": True})
         peaks.append(recipe.muon_peak_learning_rate)
+        lows.append(recipe.muon_momentum)  # Muon's stays as it is
+        highs.append(recipe.muon_momentum)
     optimizer = (muon.Muon if matrices else torch.optim.SGD)(
         groups,
         lr=peak,
@@ -248,6 +260,8 @@ def make_optimizer(
         pct_start=float(recipe.warmup_share),
         anneal_strategy=recipe.anneal,
         cycle_momentum=recipe.cycle_momentum,
+        base_momentum=lows,
+        max_momentum=highs,
         div_factor=recipe.start_divisor,
         final_div_factor=recipe.end_divisor,
     )
@@ -292,10 +306,7 @@ def fit(
     numbers.place(network)
     to_numbers = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
     plain = data.pipeline(mean=recipe.mean, std=recipe.std)
-    for layer in network.modules():
-        if isinstance(layer, model.Whitening):
-            images, _ = next(iter(data.batches(train, plain, 5000)))
-            layer.learn(images)
+    learn_whitening(network, recipe, train)
     steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
     optimizer, schedule = make_optimizer(network, recipe, recipe.epochs * steps_per_epoch)
     scaler = numbers.scaler()
@@ -360,13 +371,15 @@ def fit(
         last = number == recipe.epochs
         if last and average:
             network.load_state_dict(average.module.state_dict())
-        result = None
-        if every_epoch or last:
-            learned = average.module if average else network
-            result = evaluate(learned, data.batches(held_out, plain, 1000), numbers)
         # The last step's weights met no loss yet; a checkpoint of bad ones could not go on.
         finite = all(weights.isfinite().all() for weights in network.parameters())
-        if not finite or (result and not math.isfinite(result.loss)):
+        result = None
+        if finite and (every_epoch or last):
+            learned = average.module if average else network
+            predicted = predict(learned, data.batches(held_out, plain, 1000), numbers)
+            finite = predicted[0].isfinite().all()
+            result = score(*predicted) if finite else None
+        if not finite:
             raise _diverged(f"the weights are no good numbers after epoch {number}", recipe)
         epoch = Epoch(
             number,
@@ -375,7 +388,7 @@ def fit(
             result,
             trained - started,
             time.perf_counter() - trained,
-            os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan,  # not on Windows
+            os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
         )
         done.append(epoch)
         if checkpoint:
@@ -475,12 +488,6 @@ class Sweep:
     learning_rates: list[float]
     losses: list[float]
 
-    @property
-    def steepest(self) -> float:
-        """The rate at which the loss fell fastest per decade: a cautious first choice."""
-        slopes = np.gradient(np.array(self.losses), np.log10(self.learning_rates))
-        return self.learning_rates[int(slopes.argmin())]
-
 
 def find_learning_rate(
     network: nn.Module,
@@ -497,8 +504,9 @@ def find_learning_rate(
     """Train for up to `steps` batches while the rate climbs from `lowest` to `highest`.
 
     Stops once the smoothed loss is four times its best; `smoothing`, 0 to 1, is the share of the
-    old average in the new (less of it for fewer steps). `network` gets its weights back, and no
-    gradients.
+    old average in the new (less of it for fewer steps). The steps are of SGD with the momentum of
+    `recipe`, for all weights, without what else it asks of a step (Muon, weight decay, label
+    smoothing, another rate for the biases of batch norms). `network` stays as it was.
 
     Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
     if the very first loss is no number.
@@ -527,6 +535,8 @@ def find_learning_rate(
     keep_freed_memory()
     numbers.place(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
+    modes = {part: part.training for part in network.modules()}
+    learn_whitening(network, recipe, train)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=lowest, momentum=recipe.momentum, nesterov=recipe.nesterov
     )
@@ -557,4 +567,6 @@ def find_learning_rate(
     finally:
         network.load_state_dict(before)
         optimizer.zero_grad()
+        for part, training in modes.items():
+            part.training = training
     return Sweep(learning_rates, losses)

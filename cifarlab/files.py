@@ -1,11 +1,15 @@
 """A file is whole or absent: write under a temporary name, then rename."""
 
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# Of this process alone, where machines share a folder, too.
+OWN = re.sub(r"\W", "-", platform.node()) + "-"
 
 
 @contextmanager
@@ -17,10 +21,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises: OSError naming `path` if it, or its folder, can't be written.
     """
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")  # no other process's
+    temporary = path.with_name(f".{path.name}-{OWN}{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path.parent, f".{path.name}-")
+        remove_abandoned(path.parent, f".{path.name}-{OWN}")
         yield temporary
         with temporary.open("r+b") as written:  # Windows flushes only what may be written
             os.fsync(written.fileno())  # on disk before it takes the name
@@ -38,7 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove from `folder` what is called `prefix` and the number of a process that has ended.
 
-    A killed process can't tidy up behind itself.
+    A killed process can't tidy up behind itself. Only this machine's are known here, so `prefix`
+    ends in `OWN`.
     """
     if os.name == "nt":  # where asking after a process interrupts it
         return

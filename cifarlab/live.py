@@ -44,6 +44,8 @@ def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
             opened = Image.fromarray(picture)
         else:
             opened = ImageOps.exif_transpose(Image.open(io.BytesIO(picture)))
+        if opened.mode.startswith(("I", "F")):  # converted, it would be white all over
+            raise ValueError(f"its mode is {opened.mode}; 8 bits a channel are needed")
         layered = opened.convert("RGBA")
     except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"

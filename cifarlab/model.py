@@ -141,10 +141,12 @@ def polyphase_conv2d(
     On a CPU it can make a training step of a depthwise convolution faster, not of a dense one:
     `benchmarks/dilation.py`.
 
-    Raises: ValueError if `padding` is not a multiple of `dilation`.
+    Raises: TypeError or ValueError if `dilation` is no whole number above 0, or `padding` not a
+    multiple of it.
     Source: Chen et al. 2018, "DeepLab", section 3.1, arXiv:1606.00915.
     Lesson: Dilated convolutions.
     """
+    arguments.whole("dilation", dilation, 1)
     if padding % dilation:
         raise ValueError(
             f"padding {padding} is not a multiple of dilation {dilation}. Pad the images before, "
@@ -296,12 +298,14 @@ class Residual(nn.Module):
     (N, channels, H, W) -> the same. A separable convolution here has nothing between its depthwise
     and its pointwise step; "dilated" is dilation 2.
 
-    Raises: ValueError if there is no such kind.
+    Raises: ValueError if they are not two, or there is no such kind.
     Source: He et al. 2016, section 3, arXiv:1512.03385.
     Lesson: Train under 200,000 parameters.
     """
 
     def __init__(self, channels: int, kinds: Sequence[str]) -> None:
+        if not isinstance(kinds, list | tuple) or len(kinds) != 2:
+            raise ValueError(f"kinds={arguments.shown(kinds)}; give two, of: {', '.join(KINDS)}.")
         super().__init__()
         self.convs = nn.Sequential(
             *convolution(kinds[0], channels), nn.ReLU(), *convolution(kinds[1], channels)
@@ -461,13 +465,14 @@ def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) ->
     """
     arguments.instance("network", network, nn.Module)
     size = arguments.pair("size", size, 1, 10_000)
-    parameter = next(network.parameters())
-    image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
-    was_training = network.training
+    like = next(network.parameters(), torch.zeros(()))
+    image = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)
+    modes = {part: part.training for part in network.modules()}
     network.eval()  # batch norm must not learn from an empty image
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(image)
     finally:
-        network.train(was_training)
+        for part, training in modes.items():
+            part.training = training
     return counter.get_total_flops() // 2  # a multiply-add is two operations

@@ -47,13 +47,15 @@ class Muon(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure=None) -> Tensor | None:
-        """Take one step with the gradients that are there."""
+        """Take one step with the gradients that are there, or that `closure` computes first."""
+        loss = closure and torch.enable_grad()(closure)()
         for group in self.param_groups:
             if group.get("orthogonal"):
                 learning = [weights for weights in group["params"] if weights.grad is not None]
                 for shape in {weights.shape for weights in learning}:
                     self._turn([each for each in learning if each.shape == shape], group)
-        return super().step(closure)
+        super().step()
+        return loss
 
     def _turn(self, layers: list[Tensor], group: dict) -> None:
         """Step with weights of one shape: together, for small products cost more in calls."""

@@ -175,7 +175,11 @@ def incorrect_predictions(
     """The first `count` of the images `wrong`, with the guess, its probability, and the truth.
 
     `log_probabilities` (N, classes) for all images of `split`; `wrong` (M,) indices into it.
+
+    Raises: ValueError if `wrong` holds none.
     """
+    if not len(wrong):
+        raise ValueError("wrong holds no image; there is no mistake to show.")
     captions = []
     for index in wrong[:count].tolist():
         guess = int(log_probabilities[index].argmax())
@@ -299,7 +303,8 @@ def by_row(
     plot = Plot(8.4, 0.36 * len(names) + 0.9)
     axes = plot.subplots()
     places = range(len(names))
-    for (name, values), (colour, _), marker in zip(shares.items(), LINES, "osD^", strict=False):
+    looks = zip(itertools.cycle(LINES), itertools.cycle("osD^"), strict=False)
+    for (name, values), ((colour, _), marker) in zip(shares.items(), looks, strict=False):
         percent = [100 * value for value in values]
         axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
     axes.set_yticks(places, names)
@@ -315,7 +320,9 @@ def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
     """What share of the squared weights (0 to 1) each singular value holds, a line for a name."""
     plot = Plot(8.4, 3.2)
     axes = plot.subplots()
-    for (name, values), (colour, style) in zip(shares.items(), LINES, strict=False):
+    for (name, values), (colour, style) in zip(
+        shares.items(), itertools.cycle(LINES), strict=False
+    ):
         percent = [100 * value for value in values]
         numbers = range(1, len(values) + 1)
         axes.plot(numbers, percent, style, color=colour, marker="o", markersize=5, label=name)
@@ -441,10 +448,10 @@ def prediction(
 def _framed(axes: Axes, image: np.ndarray, boxes: Mapping[str, Box]) -> None:
     """`image` and `boxes` over it; what lies beyond its edge is padding, and hatched."""
     height, width = image.shape[:2]
-    top = min(0, *(box.top for box in boxes.values())) - 0.5
-    left = min(0, *(box.left for box in boxes.values())) - 0.5
-    bottom = max(height - 1, *(box.bottom for box in boxes.values())) + 0.5
-    right = max(width - 1, *(box.right for box in boxes.values())) + 0.5
+    top = min([0, *(box.top for box in boxes.values())]) - 0.5
+    left = min([0, *(box.left for box in boxes.values())]) - 0.5
+    bottom = max([height - 1, *(box.bottom for box in boxes.values())]) + 0.5
+    right = max([width - 1, *(box.right for box in boxes.values())]) + 0.5
     padding = {"facecolor": "#f2f2f2", "edgecolor": "#bbbbbb", "hatch": "//", "linewidth": 0}
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, **padding))
     axes.imshow(image, interpolation="nearest", zorder=2)
@@ -470,7 +477,8 @@ def field_boxes(image: np.ndarray, boxes: Mapping[str, Box], source: str) -> Plo
     axes = plot.subplots()
     _framed(axes, image, boxes)
     axes.set_title(source, fontsize=FONT_SIZE)
-    plot.legend(loc="outside right upper", fontsize=FONT_SIZE, frameon=False)
+    if boxes:
+        plot.legend(loc="outside right upper", fontsize=FONT_SIZE, frameon=False)
     return plot
 
 

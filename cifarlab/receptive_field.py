@@ -492,7 +492,7 @@ def effective(
     sums = []
 
     def look(_, inputs: Any, output: Tensor) -> None:
-        shape = tuple(output.shape)
+        shape = tuple(output.shape) if isinstance(output, Tensor) else ()
         if len(shape) != 4 or not (0 <= y < shape[2] and 0 <= x < shape[3]):
             raise ValueError(
                 f"there is no unit {unit} in an output of shape {shape}; name a `layer` whose "
@@ -508,6 +508,8 @@ def effective(
             raise ValueError(
                 f"images={arguments.shown(images)} don't fit the network: {error}"
             ) from error
+        if not sums:
+            raise ValueError(f"layer={layer!r} does not run; name one that the network calls.")
         (gradient,) = torch.autograd.grad(sums[0], pixels)
     magnitude = gradient.abs().sum(dim=(0, 1)).numpy()
     if not 0 < magnitude.sum() < math.inf:

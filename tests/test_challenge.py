@@ -53,6 +53,20 @@ class Undecided(nn.Module):
         return self.net(images.flip(-1) if images.mean() > 0 else images)
 
 
+class Random(Forgetful):
+    """Draws, so that every change seems to change its scores."""
+
+    def forward(self, images):
+        return super().forward(images) + torch.randn(10)
+
+
+class Asserting(nn.Module):
+    """Raises what PyTorch itself does not."""
+
+    def forward(self, images):
+        assert images.shape[-1] == 32, "32 only"
+
+
 def frozen(module):
     module[0].requires_grad_(False)
     return module
@@ -86,6 +100,8 @@ def frozen(module):
         (lambda: network(dilations=(1, 2, 4, 8), separable=False), "No depthwise separable"),
         (Forgetful, "No depthwise separable"),
         (Undecided, "can't be worked out"),
+        (Random, "other scores each time"),
+        (Asserting, "does not give (N, 10) scores for (N, 3, H, W) images: 32 only"),
         (lambda: network(dilations=(2, 2)), "of the 1,024 pixels"),
         (lambda: network(dilations=(16, 2)), "of the 1,024 pixels"),  # wide enough, with holes
     ],
@@ -115,3 +131,8 @@ def test_the_network_is_left_as_it_was():
     challenge.violations(net)
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_what_is_no_network_is_refused_by_name():
+    with pytest.raises(TypeError, match="network=5; it must be torch.nn"):
+        challenge.violations(5)

@@ -215,10 +215,25 @@ def test_a_killed_command_goes_on_with_resume_and_leaves_the_same_record(
 def test_a_finished_run_may_be_resumed_and_stays_as_it_is(training, tmp_path):
     training()
     before = records.load(tmp_path / "run")
+    (tmp_path / "run" / "record.safetensors").unlink()
     assert training("--resume")[0] == 0
-    after = records.load(tmp_path / "run")
-    assert after.history == before.history
-    assert after.test_accuracy == before.test_accuracy
+    assert records.load(tmp_path / "run") == before, "nothing was trained by another session"
+    assert records.load_network(tmp_path / "run")
+
+
+def test_a_resumed_run_that_stops_before_its_next_epoch_loses_nothing(
+    training, tmp_path, monkeypatch
+):
+    """What it has read from the checkpoint stands in the record already."""
+    training()
+    before = records.load(tmp_path / "run")
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "describe", stopped)
+    training("--resume")
+    assert records.load(tmp_path / "run") == before
 
 
 def test_a_run_is_not_overwritten_without_being_asked(training):
@@ -452,3 +467,14 @@ def test_the_command_runs_as_a_program_of_its_own(tmp_path):
         check=False,
     )
     refused((found.returncode, found.stdout, found.stderr))
+
+
+def test_a_module_of_ones_own_may_put_folders_first_and_ours_goes(run, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import sys\nfrom torch import nn\nsys.path.insert(0, 'theirs')\n"
+        "def make():\n    return nn.Conv2d(3, 3, 3)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert run("receptive-field", "mine:make", "--input", 8)[0] == 0
+    assert "theirs" in sys.path and str(tmp_path) not in sys.path

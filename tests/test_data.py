@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cifarlab import data
+from cifarlab.files import OWN
 
 
 def numbered(count, size=2):
@@ -420,9 +421,8 @@ def test_a_download_killed_half_way_starts_anew_and_nothing_of_it_remains(archiv
     process.kill()
     process.join()
     archive.go_on.set()
-    assert [path.name.split("-")[:2] for path in archive.cache.iterdir()] == [
-        ["download", str(process.pid)]
-    ]
+    (left,) = archive.cache.iterdir()
+    assert left.name.startswith(f"download-{OWN}{process.pid}-")
     archive.pause = None
     assert data.find() == archive.cache
     assert data.flaws(archive.cache) == []
@@ -964,3 +964,13 @@ def test_every_synthetic_shape_can_be_seen():
             image.reshape(-1, 3), 3, axis=0
         )
         assert spread.max() > 60
+
+
+def test_a_place_that_only_an_unsigned_number_can_name_is_refused():
+    with pytest.raises(ValueError, match="indices from 18446744073709551615"):
+        data.synthetic(4).take(np.array([2**64 - 1], dtype=np.uint64))
+
+
+def test_a_word_is_no_answer_to_shuffle():
+    with pytest.raises(TypeError, match="shuffle='no'; it must be bool"):
+        data.batches(data.synthetic(4), shuffle="no")

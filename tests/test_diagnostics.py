@@ -76,6 +76,14 @@ def test_calibration_of_nothing_is_refused(images, bins, words):
 # --------------------------------------------------------------------- class activation maps
 
 
+@pytest.mark.parametrize("value", [math.nan, 4.0])
+def test_what_are_no_log_probabilities_are_refused(value):
+    """They would have a calibration error all the same, and of nan even the best one."""
+    scores = torch.full((4, 3), value)
+    with pytest.raises(ValueError, match=f"up to {value:g}; they must be 0 or less.*log_softmax"):
+        diagnostics.calibration(scores, LABELS)
+
+
 def test_the_mean_of_a_map_is_the_score_of_its_class():
     torch.manual_seed(0)
     network, images = model.create("skipnet").eval(), torch.randn(2, 3, 20, 24)
@@ -105,6 +113,7 @@ def test_a_map_lights_up_where_its_class_is():
         (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)), 1, 0),
         (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 9, 1), nn.Conv2d(9, 10, 1)), 1, 2),
         (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Conv2d(3, 10, 3)), 1, 1),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Conv2d(3, 10, 1), nn.MaxPool2d(2)), 1, 1),
     ],
 )
 def test_a_network_without_such_an_end_is_refused(network, pools, convolutions):

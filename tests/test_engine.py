@@ -1013,9 +1013,33 @@ def test_equal_seeds_make_equal_sweeps_dropout_included(tiny, shapes):
     assert sweep(tiny, shapes, network, seed=4) != first
 
 
-def test_the_steepest_rate_is_where_the_loss_falls_fastest():
-    found = engine.Sweep([1e-4, 1e-3, 1e-2, 1e-1, 1.0], [2.3, 2.2, 1.6, 0.9, 0.8])
-    assert found.steepest == 1e-2
+def test_muon_keeps_its_momentum_where_that_of_sgd_is_cycled(tiny):
+    recipe = dataclasses.replace(tiny, cycle_momentum=True, muon_peak_learning_rate=0.1)
+    optimizer, schedule = engine.make_optimizer(make(recipe), recipe, 10)
+    found = []
+    for _ in range(9):
+        found.append([group["momentum"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    others, norm_biases, matrices = zip(*found, strict=True)
+    assert others == norm_biases and (max(others), min(others)) == (0.95, pytest.approx(0.85))
+    assert set(matrices) == {recipe.muon_momentum}
+
+
+def test_the_sweep_meets_the_whitening_that_a_training_meets(shapes):
+    """And leaves all as it was: weights, and which parts were in training mode."""
+    recipe = recipes.get("fast", batch_size=16)
+    network = recipe.create_network().eval()
+    network.late.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    met = []
+    network.whitening.register_forward_hook(lambda part, *_: met.append(part.weight.clone()))
+    sweep(recipe, shapes, network, steps=2)
+    fresh = model.Whitening()
+    fresh.learn(next(iter(data.batches(shapes[0], None, 5000)))[0])
+    assert torch.equal(met[0], fresh.weight)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert network.late.training and not network.early.training
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(1, 1), (2, 1), (0, 1), (-1, 1), (math.nan, 1)])

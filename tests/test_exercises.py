@@ -75,6 +75,7 @@ def test_a_started_exercise_holds_its_proof(started, runner):
         (("# wrong: Expected", "# a cell that is given"), "3 wrong answers are listed; 4"),
         (("reach(5, 3)  # dilation\nreach(7, 1)", "0\n0"), "an object equal to everything, checks"),
         (("add: 0}", "add: 1}"), "the published solution gets 2"),
+        (("reach(7, 1)", "float('nan')"), "its own solution, run again, gets 0"),
     ],
 )
 def test_a_gap_in_the_checks_is_found(started, runner, change, gap):
@@ -280,6 +281,9 @@ def test_no_lesson_gives_an_exercise_away(tmp_path):
         ([1], [1, 2], False),
         ({"unfit": "Yes"}, 7, False),
         (None, None, True),
+        (10**400, 5, False),
+        (10**400, 10**400, True),
+        (5.0, 10**400, False),
     ],
 )
 def test_a_value_is_right_by_number_and_kind(got, value, verdict):

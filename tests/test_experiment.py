@@ -187,6 +187,16 @@ def test_a_summary_survives_being_json(command):
     assert json.loads(json.dumps(found)) == found
 
 
+def test_runs_of_other_images_are_not_summed_up_with_the_rest(command, tmp_path):
+    command(*SYNTHETIC)
+    (path,) = tmp_path.glob("runs/experiments/small/plain-seed1/record.json")
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"data": "synthetic shapes, and others: 1 image"}))
+    (tmp_path / "summaries" / "small.json").unlink()
+    status, _, err = command("--collect")
+    assert status == 2 and "runs of different images" in err and "and others" in err
+
+
 SHIPPED = sorted(path.stem for path in records.EXPERIMENTS.glob("*.json"))
 
 
@@ -198,3 +208,4 @@ def test_what_ships_is_of_the_arms_as_they_are(name):
     for each in summed["arms"]:
         known = experiment.known_runs(arms[each["name"]], summed)
         assert sorted(known) == [run["seed"] for run in each["runs"]] != []
+        assert all(run["data"].startswith("CIFAR-10:") for run in each["runs"])

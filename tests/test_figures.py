@@ -834,3 +834,12 @@ def test_a_malformed_quiz_is_refused_with_topic_and_line(text, line, what):
 def test_an_unknown_quiz_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"no quiz 'cats'; there are: .*receptive-fields"):
         figures.quiz("cats")
+
+
+def test_a_number_of_numpy_is_a_number_and_a_truth_is_none():
+    import_of = figures.show("convolution-stepper", kernel=np.int64(5))
+    assert '"kernel": 5' in html.unescape(import_of._repr_html_())
+    with pytest.raises(ValueError, match="kernel of convolution-stepper is True"):
+        figures.show("convolution-stepper", kernel=True)
+    with pytest.raises(ValueError, match="picture is None of list; pass a square array"):
+        figures.show("receptive-field-explorer", picture=[[1]], source="me")

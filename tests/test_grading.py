@@ -232,7 +232,8 @@ def test_what_is_handed_out_holds_no_secret_and_the_rest_lies_elsewhere(tmp_path
 def test_the_same_secret_makes_the_same_assignment_and_another_one_another(tmp_path):
     made = []
     for number, secret in enumerate(("one", "one", "two")):
-        assert make_assignment(tmp_path / str(number), "field-of-a-chain", secret=secret)
+        folder = tmp_path / str(number)
+        assert make_assignment(folder, "field-of-a-chain", secret=secret).returncode == 0
         made.append((tmp_path / str(number) / "hand-out" / "assignment.ipynb").read_bytes())
     assert made[0] == made[1] != made[2]
 
@@ -504,3 +505,17 @@ def test_canvas_gets_its_columns(tmp_path):
         "Points Possible,,,,,12",
         "anna,,,anna,,6",
     ]
+
+
+def test_two_open_questions_of_one_name_are_refused():
+    """One of them would have no points."""
+    questions = [assignment.Open("why", 3, "Why?"), assignment.Open("why", 5, "Why not?")]
+    with pytest.raises(ValueError, match="why: named twice"):
+        assignment.make(["holes"], SECRET, questions)
+
+
+def test_results_are_kept_for_the_same_code_and_libraries_only(monkeypatch):
+    before = grade.settings_digest(ASKED, 30)
+    assert grade.settings_digest(ASKED, 30) == before != grade.settings_digest(ASKED, 31)
+    monkeypatch.setattr(grade, "version", lambda name: "of tomorrow")
+    assert grade.settings_digest(ASKED, 30) != before

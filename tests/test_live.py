@@ -218,3 +218,12 @@ def test_the_script_of_the_camera_takes_a_picture_in_a_browser(allowed, in_colab
             with pytest.raises(ValueError, match="gives no picture .*NotAllowedError"):
                 live.photograph()
         assert page.locator("video, button").count() == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_a_picture_of_more_than_8_bits_a_channel_is_refused_not_white(dtype):
+    """Pillow cuts such values off at 255 when it converts them."""
+    ramp = np.linspace(0, 60_000, 64 * 64).reshape(64, 64).astype(dtype)
+    picture = file(Image.fromarray(ramp)) if dtype == np.uint16 else ramp
+    with pytest.raises(ValueError, match="is no picture .*8 bits a channel"):
+        live.as_seen(picture)

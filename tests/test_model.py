@@ -452,3 +452,27 @@ def test_the_polyphase_form_says_what_to_do_about_a_padding_that_its_phases_cann
     remedied = model.polyphase_conv2d(F.pad(images, (3, 3, 3, 3)), weight, dilation=2)
     expected = F.conv2d(images, weight, dilation=2, padding=3)
     torch.testing.assert_close(remedied, expected)
+
+
+def test_counting_leaves_every_part_in_its_mode_and_needs_no_parameters():
+    """What is frozen in evaluation mode must not learn statistics afterwards."""
+    network = SkipNet().train()
+    network.conv1.eval()
+    modes = [part.training for part in network.modules()]
+    model.count_multiply_adds(network)
+    assert [part.training for part in network.modules()] == modes
+    assert model.count_multiply_adds(nn.ReLU()) == 0
+
+
+@pytest.mark.parametrize("kinds", [["dense"], ["dense", "dense", "dilated"], "dense"])
+def test_a_residual_block_of_other_than_two_kinds_is_refused(kinds):
+    with pytest.raises(ValueError, match="give two, of: dense, dilated"):
+        Residual(6, kinds)
+
+
+@pytest.mark.parametrize("dilation", [0, -1, 1.5])
+def test_the_polyphase_form_refuses_what_is_no_dilation(dilation):
+    with pytest.raises((TypeError, ValueError), match=f"dilation={dilation}"):
+        model.polyphase_conv2d(
+            torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3), dilation=dilation, padding=0
+        )

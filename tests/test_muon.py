@@ -124,3 +124,30 @@ def test_it_moves_dense_and_pointwise_convolutions_and_not_what_gives_the_scores
         (112, 48, 3, 3),
         *[(112, 112, 1, 1)] * 4,
     ]
+
+
+def test_a_closure_comes_first_so_that_muon_has_its_gradients():
+    torch.manual_seed(0)
+    ends = []
+    start = torch.randn(4, 6, 1, 1)
+    inputs = torch.randn(8, 6, 5, 5)
+    for as_closure in (True, False):
+        weights = nn.Parameter(start.clone())
+        optimizer = muon.Muon([{"params": [weights], "orthogonal": True}], lr=0.1, momentum=0.6)
+
+        def loss(weights=weights):
+            return nn.functional.conv2d(inputs, weights).square().mean()
+
+        def closure(weights=weights, loss=loss):
+            weights.grad = None
+            found = loss()
+            found.backward()
+            return found
+
+        if as_closure:
+            assert optimizer.step(closure) == loss(start)
+        else:
+            closure()
+            assert optimizer.step() is None
+        ends.append(weights.detach())
+    assert torch.equal(*ends)

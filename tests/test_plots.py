@@ -219,3 +219,20 @@ def test_maps_without_negative_numbers_begin_at_black_and_others_have_zero_in_th
     assert edges.get_clim() == (-3, 3)
     assert np.array_equal(edges.get_array(), maps["edges"])
     assert texts(plot).count("sum") == 2  # a scale for each
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_every_series_is_drawn_however_many_there_are(count):
+    shares = {f"series {number}": [0.1, 0.2] for number in range(count)}
+    for plot in (plots.by_row(shares, ["one", "two"], "accuracy"), plots.singular_values(shares)):
+        assert len(plot.axes[0].lines) == count
+
+
+def test_no_mistakes_make_no_gallery(split):
+    with pytest.raises(ValueError, match="wrong holds no image"):
+        plots.incorrect_predictions(split, torch.zeros(40, 10), torch.zeros(0, dtype=torch.int64))
+
+
+def test_a_picture_without_boxes_is_only_a_picture(split):
+    (image,) = shown(plots.field_boxes(split.images[0], {}, "one"))
+    assert np.array_equal(image, split.images[0])

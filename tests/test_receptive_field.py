@@ -723,6 +723,46 @@ def test_effective_refuses_units_that_do_not_exist():
 # ------------------------------------------------------------------------------ brute force
 
 
+def test_a_layer_that_never_runs_has_no_field():
+    network = SkipNet()
+    network.unused = nn.Conv2d(3, 3, 3)
+    for field_of in (
+        lambda: effective(network, torch.ones(1, 3, 32, 32), (0, 0), layer="unused"),
+        lambda: brute_force.by_gradient(network, (32, 32), (0, 0), layer="unused"),
+    ):
+        with pytest.raises(ValueError, match="layer='unused' does not run"):
+            field_of()
+
+
+def test_a_layer_that_gives_no_map_has_no_unit():
+    class Two(nn.Module):
+        def forward(self, images):
+            return images, images
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.two = Two()
+
+        def forward(self, images):
+            return self.two(images)[0]
+
+    with pytest.raises(ValueError, match=r"no unit \(0, 0\) in an output of shape \(\)"):
+        effective(Network(), torch.ones(1, 1, 3, 3), (0, 0), layer="two")
+
+
+def test_brute_force_takes_a_parameter_that_is_a_single_number():
+    class Scaled(nn.Conv2d):
+        def __init__(self):
+            super().__init__(1, 1, 3, bias=False)
+            self.scale = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, images):
+            return super().forward(images) * self.scale
+
+    assert bounds(brute_force.by_gradient(Scaled(), (5, 5), (1, 1), channels=1)) == (1, 1, 3, 3)
+
+
 def test_brute_force_certifies_the_right_box_and_only_that():
     network, size, unit = nn.Sequential(conv(padding=1), nn.ReLU()), (7, 7), (3, 0)
     assert brute_force.certify(network, size, unit, (2, 0, 4, 1), channels=1) == []

@@ -408,3 +408,23 @@ def test_a_benchmark_says_where_and_when_it_was_measured_and_is_no_record_of_a_r
     measured = records.benchmark("separable")
     assert {"date", "load", "processor", "threads", "versions"} <= measured.keys()
     assert "separable" not in records.names()
+
+
+def test_a_record_without_loads_is_json_that_other_readers_take(begun, tmp_path):
+    """Windows has no load average; JSON has no NaN."""
+    record = records.extend(begun, epoch(1, load=None))
+    assert record.load is None
+    records.save(record, tmp_path / "record.json")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads((tmp_path / "record.json").read_text(), parse_constant=refuse)
+    assert records.load(tmp_path) == record
+    assert records.extend(record, epoch(2, load=3.0)).load == 3.0
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "../spread", "", None])
+def test_a_summary_that_does_not_ship_is_answered_with_those_that_do(name):
+    with pytest.raises(ValueError, match=r"no experiment .*; there are: .*spread"):
+        records.experiment(name)

@@ -146,6 +146,28 @@ def test_a_validation_that_is_cut_off_leaves_a_report_that_says_so(outcomes, tmp
     assert "2 of 2 checks passed" in text and "cut off before its last check" in text
 
 
+def test_a_part_is_no_whole_report_and_midnight_does_not_cut_one_in_two(
+    outcomes, tmp_path, monkeypatch
+):
+    class Clock:
+        UTC = validate.datetime.UTC
+        days = iter(range(1, 29))
+
+        class datetime:
+            @staticmethod
+            def now(_):
+                return validate_datetime(2026, 1, next(Clock.days))
+
+    validate_datetime = validate.datetime.datetime
+    monkeypatch.setattr(validate, "datetime", Clock)
+    for mode in ("CPU, one thread", "CPU"):
+        outcomes += [True] * len(validate.LESSONS) * (1 if "one" in mode else 4)
+        assert validate.main(["--mode", mode], tmp_path) == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["2026-01-01-cpu-cpu-one-thread.md", "2026-01-02-cpu-cpu.md"]
+    assert (tmp_path / names[0]).read_text().splitlines()[0].endswith(": CPU, one thread")
+
+
 @pytest.mark.parametrize("options", [["--mode", "TPU"], ["--jobs", "0"]])
 def test_a_validation_in_no_mode_or_with_no_job_is_refused(options, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -97,11 +97,12 @@ def lines() -> list[str]:
 def main() -> int:
     """Write the file."""
     try:
-        with replacing(TARGET) as temporary:
-            temporary.write_text("\n".join(lines()) + "\n", encoding="utf-8")
+        text = "\n".join(lines()) + "\n"
     except PackageNotFoundError as error:
         print(f"constraints: {error}; install requirements.txt first", file=sys.stderr)
         return 2
+    with replacing(TARGET) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     print(TARGET.relative_to(ROOT))
     return 0
 

@@ -163,12 +163,19 @@ def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
 def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
     """All that the lessons read: what `summed` holds, and the runs in `runs`, arm by arm.
 
-    Raises: ValueError if no run is finished, or one was not made as its arm says.
+    Raises: ValueError if no run is finished, one was not made as its arm says, or not all learned
+    from the same images.
     """
     arms = [summed_up(arm, runs, known_runs(arm, summed)) for arm in experiment.arms]
     if not any(arms):
         first = experiment.arms[0]
         raise ValueError(f"no run is finished; the first would be {first.folder(runs, 0)}.")
+    learned_from = {run["data"] for arm in arms if arm for run in arm["runs"]}
+    if len(learned_from) > 1:
+        raise ValueError(
+            f"runs of different images can't be summed up together: {'; '.join(learned_from)}. "
+            "Move those away that were made with --data synthetic."
+        )
     return {"question": experiment.question, "arms": [arm for arm in arms if arm]}
 
 

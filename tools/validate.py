@@ -14,6 +14,7 @@ import copy
 import datetime
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -148,13 +149,11 @@ def checks(
         yield LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})
 
 
-def write_report(folder: Path, rows: list[tuple], only: str | None, *, finished: bool) -> Path:
-    """Write what is known so far, so that a run that is cut off leaves it; the file."""
-    today = datetime.datetime.now(datetime.UTC).date()
+def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -> None:
+    """Write what is known so far, so that a run that is cut off leaves it."""
     numbers = engine.numerics()
-    device = records.processor(numbers)
     report = [
-        f"# {today}, {device}{f': {only}' if only else ''}",
+        f"# {title}",
         "",
         f"{sum(passed for _, _, passed, _ in rows)} of {len(rows)} checks passed, in "
         f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`."
@@ -172,11 +171,8 @@ def write_report(folder: Path, rows: list[tuple], only: str | None, *, finished:
         ),
         "",
     ]
-    kind = "gpu" if numbers.device.startswith("cuda") else "cpu"
-    path = folder / f"{today}-{kind}{f'-{only}' if only else ''}.md"
     with replacing(path) as temporary:
         temporary.write_text("\n".join(report), encoding="utf-8")
-    return path
 
 
 def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation") -> int:
@@ -192,6 +188,12 @@ def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation")
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
     if named := os.environ.get("CIFARLAB_DATA"):
         os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+    today = datetime.datetime.now(datetime.UTC).date()
+    device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
+    part = [each for each in (options.only, options.mode) if each]  # a part is no whole report
+    title = ": ".join([f"{today}, {records.processor(engine.numerics(device))}", *part])
+    name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
+    path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
     rows = []
     for row in checks(
         [path for path in LESSONS if options.only in (None, path.stem)],
@@ -201,8 +203,8 @@ def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation")
         long=options.only in (None, LONG_TESTS) and not options.mode,
     ):
         rows.append(row)
-        write_report(folder, rows, options.only, finished=False)
-    path = write_report(folder, rows, options.only, finished=True)
+        write_report(path, title, rows, finished=False)
+    write_report(path, title, rows, finished=True)
     print(f"\n{path}: commit it, and the colophon shows it")
     return 0 if all(passed for _, _, passed, _ in rows) else 1
 

@@ -64,11 +64,13 @@ def show(name: str, **given: Any) -> Figure:
             names = ", ".join(figures[name])
             raise ValueError(f"{name} has no parameter {parameter!r}; it has: {names}.")
         limits = figures[name][parameter]
-        if "least" in limits and value not in range(limits["least"], limits["most"] + 1):
-            raise ValueError(
-                f"{parameter} of {name} is {value!r}; it takes whole numbers from "
-                f"{limits['least']} to {limits['most']}."
-            )
+        if "least" in limits:
+            if isinstance(value, bool) or value not in range(limits["least"], limits["most"] + 1):
+                raise ValueError(
+                    f"{parameter} of {name} is {value!r}; it takes whole numbers from "
+                    f"{limits['least']} to {limits['most']}."
+                )
+            given[parameter] = int(value)  # NumPy's numbers are not JSON's
         among = limits.get("among", [value])
         if among == "runs":
             among = given.get("runs", recorded.names())
@@ -106,11 +108,9 @@ def colours(picture: Any) -> list[str]:
 
     Raises: ValueError if it is no such array.
     """
-    height = len(picture)
-    if picture.shape != (height, height, 3) or picture.dtype != "uint8":
-        raise ValueError(
-            f"picture is {picture.shape} of {picture.dtype}; pass a square one (H, H, 3) of uint8."
-        )
+    shape, kind = getattr(picture, "shape", None), getattr(picture, "dtype", type(picture).__name__)
+    if not shape or shape != (shape[0], shape[0], 3) or kind != "uint8":
+        raise ValueError(f"picture is {shape} of {kind}; pass a square array (H, H, 3) of uint8.")
     return ["".join(f"{value >> 4:x}" for value in row.ravel()) for row in picture]
 
 

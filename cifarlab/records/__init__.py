@@ -162,23 +162,23 @@ def experiment(name: str) -> dict:
 
 
 def _shipped(folder: Path, kind: str, name: str) -> dict:
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.json")))
-        raise ValueError(f"no {kind} {arguments.shown(name)}; there are: {known}.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    known = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in known:
+        raise ValueError(f"no {kind} {arguments.shown(name)}; there are: {', '.join(known)}.")
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def extend(record: Record, epoch: Epoch) -> Record:
     """`record` with one more epoch in it; after the last, with its accuracy."""
     history = [*record.history, epoch]
+    loads = [e.load for e in history if e.load is not None]
     scored = {e.number: e.held_out.accuracy for e in history if e.held_out}
     final = scored[epoch.number] if len(history) == record.recipe.epochs else None
     on_test = record.scored_on == "test"
     return replace(
         record,
         history=history,
-        load=sum(e.load for e in history) / len(history),
+        load=sum(loads) / len(loads) if loads else None,
         seconds={
             "training": sum(e.seconds for e in history),
             "evaluation": sum(e.evaluation_seconds for e in history),

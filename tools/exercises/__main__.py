@@ -23,8 +23,8 @@ def start(options: argparse.Namespace) -> int:
     if path.exists():
         print(f"exercise: {path} exists already; take another name.")
         return 2
+    master = TEMPLATE.read_text(encoding="utf-8").replace("NAME", options.name)
     with replacing(path) as temporary:
-        master = TEMPLATE.read_text(encoding="utf-8").replace("NAME", options.name)
         temporary.write_text(master, encoding="utf-8")
     print(f"{path}: a whole exercise, to be replaced by yours. CONTRIBUTING.md says how.")
     return 0

@@ -78,11 +78,12 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
     """
     if not secret:
         raise ValueError("SECRET is empty; give a word that only the instructors know.")
+    questions = list(questions)
     points = {question.name: question.points for question in questions}
     items = [*exercises, *(f"{name}:{most}" for name, most in points.items())]
     if not items:
         raise ValueError('EXERCISES is empty; name some, such as EXERCISES="holes saving".')
-    names = [*exercises, *points]
+    names = [*exercises, *(question.name for question in questions)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)}: named twice; each question needs its own name.")
     listed = " ".join(items)

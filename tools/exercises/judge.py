@@ -204,7 +204,12 @@ def same(got, expected) -> bool:
         return isinstance(got, list) and len(got) == len(expected) and all(map(same, got, expected))
     numbers = (int, float)
     if type(expected) in numbers:
-        return type(got) in numbers and math.isclose(got, expected, rel_tol=1e-4, abs_tol=1e-6)
+        if type(got) not in numbers:
+            return False
+        try:
+            return math.isclose(got, expected, rel_tol=1e-4, abs_tol=1e-6)
+        except OverflowError:  # a whole number beyond all floats
+            return got == expected
     return type(got) is type(expected) and got == expected
 
 
@@ -258,8 +263,10 @@ def marks(checks: Sequence[Check], right: Sequence, ran: Ran) -> list[Mark]:
 
 def hidden_message(got: list, wanted: list, notes: list[str]) -> str:
     """What a learner is told of the first hidden test that does not pass."""
-    for number, note in enumerate(notes):
-        if number >= len(got) or not same(got[number], wanted[number]):
-            about = f" It asks about: {note}." if note else ""
-            return f"The asserts above pass, but a hidden test does not.{about}"
-    return "The answer gave more values than were asked for."
+    note = next(
+        note
+        for number, note in enumerate(notes)
+        if number >= len(got) or not same(got[number], wanted[number])
+    )
+    about = f" It asks about: {note}." if note else ""
+    return f"The asserts above pass, but a hidden test does not.{about}"

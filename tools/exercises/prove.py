@@ -50,6 +50,9 @@ def gaps(runner: Runner, exercise: Exercise, published: Exercise) -> Iterator[st
     `published` is the variant whose solution stands in the book: it must not solve another one.
     """
     right = expected(runner, exercise)
+    again = marks(exercise.checks, right, answer(runner, exercise, exercise.reference))
+    if (points := sum(mark.points for mark in again)) < exercise.points:
+        yield f"its own solution, run again, gets {points} of {exercise.points} points"
     if exercise != published:
         ran = answer(runner, exercise, published.reference)
         half = exercise.points // 2
