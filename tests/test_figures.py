@@ -841,5 +841,5 @@ def test_a_number_of_numpy_is_a_number_and_a_truth_is_none():
     assert '"kernel": 5' in html.unescape(import_of._repr_html_())
     with pytest.raises(ValueError, match="kernel of convolution-stepper is True"):
         figures.show("convolution-stepper", kernel=True)
-    with pytest.raises(ValueError, match="picture is None of list; pass a square array"):
+    with pytest.raises(ValueError, match="picture is None of list; pass a square one"):
         figures.show("receptive-field-explorer", picture=[[1]], source="me")

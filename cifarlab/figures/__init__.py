@@ -110,7 +110,7 @@ def colours(picture: Any) -> list[str]:
     """
     shape, kind = getattr(picture, "shape", None), getattr(picture, "dtype", type(picture).__name__)
     if not shape or shape != (shape[0], shape[0], 3) or kind != "uint8":
-        raise ValueError(f"picture is {shape} of {kind}; pass a square array (H, H, 3) of uint8.")
+        raise ValueError(f"picture is {shape} of {kind}; pass a square one (H, H, 3) of uint8.")
     return ["".join(f"{value >> 4:x}" for value in row.ravel()) for row in picture]
 
 
