@@ -308,7 +308,7 @@ def by_row(
         percent = [100 * value for value in values]
         axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
     axes.set_yticks(places, names)
-    axes.invert_yaxis()  # the first on top
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top, and room for all of its marker
     if from_zero:
         axes.set_xlim(left=0)
     _lined(axes, f"{what} (%)", "")

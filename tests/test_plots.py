@@ -236,3 +236,14 @@ def test_no_mistakes_make_no_gallery(split):
 def test_a_picture_without_boxes_is_only_a_picture(split):
     (image,) = shown(plots.field_boxes(split.images[0], {}, "one"))
     assert np.array_equal(image, split.images[0])
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_no_marker_of_a_row_hangs_over_the_border(count):
+    names = [f"row {number}" for number in range(count)]
+    plot = plots.by_row({"share": [0.5] * count}, names, "accuracy")
+    plot.draw_without_rendering()
+    (axes,) = plot.axes
+    places = axes.transData.transform([(50, place) for place in range(count)])[:, 1]
+    room = 7 * plot.dpi / 72  # a marker of 7 points, in dots: half of it and its edge, and air
+    assert axes.bbox.y0 + room < places.min() and places.max() < axes.bbox.y1 - room
