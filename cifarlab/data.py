@@ -26,7 +26,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from cifarlab import arguments
-from cifarlab.files import OWN, remove_abandoned
+from cifarlab.files import own_name, remove_abandoned
 
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -116,7 +116,7 @@ def find() -> Path:
     named = os.environ.get("CIFARLAB_DATA")
     folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
     if not named and folder.is_dir():
-        remove_abandoned(folder, f"download-{OWN}")  # of a download that was killed
+        remove_abandoned(folder, "download")  # of a download that was killed
     wrong = flaws(folder)
     if not wrong:
         return folder
@@ -147,8 +147,8 @@ def download(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        mine = f"download-{OWN}{os.getpid()}-"
-        with tempfile.TemporaryDirectory(dir=folder, prefix=mine) as temporary:
+        mine = own_name("download")
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f"{mine}-") as temporary:
             CIFAR10(temporary, download=True)
             target = folder / CIFAR10.base_folder
             if flaws(folder):  # unless another process was faster

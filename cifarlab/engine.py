@@ -506,7 +506,8 @@ def find_learning_rate(
     Stops once the smoothed loss is four times its best; `smoothing`, 0 to 1, is the share of the
     old average in the new (less of it for fewer steps). The steps are of SGD with the momentum of
     `recipe`, for all weights, without what else it asks of a step (Muon, weight decay, label
-    smoothing, another rate for the biases of batch norms). `network` stays as it was.
+    smoothing, another rate for the biases of batch norms). `network` gets its weights and modes
+    back, and no gradients.
 
     Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
     if the very first loss is no number.
@@ -535,38 +536,36 @@ def find_learning_rate(
     keep_freed_memory()
     numbers.place(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    modes = {part: part.training for part in network.modules()}
-    learn_whitening(network, recipe, train)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=lowest, momentum=recipe.momentum, nesterov=recipe.nesterov
     )
     scaler = numbers.scaler()
     learning_rates, losses, average = [], [], 0.0
-    torch.manual_seed(seed)  # dropout draws from it
-    network.train()
-    try:
-        for step, (images, labels) in zip(
-            progress(range(steps), "learning rate"), epoch_batches, strict=False
-        ):
-            learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
-            optimizer.param_groups[0]["lr"] = learning_rate
-            outputs = numbers.compute(network, images)
-            loss = F.cross_entropy(outputs, labels.to(numbers.device))
-            average = smoothing * average + (1 - smoothing) * loss.item()
-            smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0
-            if not math.isfinite(smoothed) and not losses:
-                raise NotFinite(f"the loss of the first batch is {smoothed}: check the data.")
-            if not math.isfinite(smoothed) or (losses and smoothed > 4 * min(losses)):
-                break
-            learning_rates.append(learning_rate)
-            losses.append(smoothed)
+    with model.modes_kept(network):
+        try:
+            learn_whitening(network, recipe, train)
+            torch.manual_seed(seed)  # dropout draws from it
+            network.train()
+            for step, (images, labels) in zip(
+                progress(range(steps), "learning rate"), epoch_batches, strict=False
+            ):
+                learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
+                optimizer.param_groups[0]["lr"] = learning_rate
+                outputs = numbers.compute(network, images)
+                loss = F.cross_entropy(outputs, labels.to(numbers.device))
+                average = smoothing * average + (1 - smoothing) * loss.item()
+                smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0
+                if not math.isfinite(smoothed) and not losses:
+                    raise NotFinite(f"the loss of the first batch is {smoothed}: check the data.")
+                if not math.isfinite(smoothed) or (losses and smoothed > 4 * min(losses)):
+                    break
+                learning_rates.append(learning_rate)
+                losses.append(smoothed)
+                optimizer.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+        finally:
+            network.load_state_dict(before)
             optimizer.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-    finally:
-        network.load_state_dict(before)
-        optimizer.zero_grad()
-        for part, training in modes.items():
-            part.training = training
     return Sweep(learning_rates, losses)

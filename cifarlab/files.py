@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Of this process alone, where machines share a folder, too.
-OWN = re.sub(r"\W", "-", platform.node()) + "-"
+HOST = re.sub(r"\W", "-", platform.node())  # machines may share a folder
 
 
 @contextmanager
@@ -21,10 +20,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises: OSError naming `path` if it, or its folder, can't be written.
     """
-    temporary = path.with_name(f".{path.name}-{OWN}{os.getpid()}")
+    temporary = path.with_name(own_name(f".{path.name}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path.parent, f".{path.name}-{OWN}")
+        remove_abandoned(path.parent, f".{path.name}")
         yield temporary
         with temporary.open("r+b") as written:  # Windows flushes only what may be written
             os.fsync(written.fileno())  # on disk before it takes the name
@@ -39,16 +38,20 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove from `folder` what is called `prefix` and the number of a process that has ended.
+def own_name(prefix: str) -> str:
+    """`prefix`, this machine and this process: a name that no other process gives."""
+    return f"{prefix}-{HOST}-{os.getpid()}"
 
-    A killed process can't tidy up behind itself. Only this machine's are known here, so `prefix`
-    ends in `OWN`.
+
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove from `folder` what has an `own_name` of a process of this machine that has ended.
+
+    A killed process can't tidy up behind itself.
     """
     if os.name == "nt":  # where asking after a process interrupts it
         return
     for path in folder.iterdir():
-        number = re.fullmatch(re.escape(prefix) + r"(\d+)(-\w+)?", path.name)
+        number = re.fullmatch(re.escape(f"{prefix}-{HOST}") + r"-(\d+)(-\w+)?", path.name)
         if number and not _is_running(int(number[1])):
             with suppress(OSError):  # another process may be tidying up too
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -5,7 +5,8 @@ never in a fully connected layer, so that it takes images of any size.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -455,6 +456,17 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+@contextmanager
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Each part of `network` is in training or in evaluation mode afterwards as it was before."""
+    modes = {part: part.training for part in network.modules()}
+    try:
+        yield
+    finally:
+        for part, training in modes.items():  # `train` would set all parts alike
+            part.training = training
+
+
 def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) -> int:
     """Multiply-adds of all convolutions and matrix products for one RGB image of `size` (H, W).
 
@@ -467,12 +479,6 @@ def count_multiply_adds(network: nn.Module, size: tuple[int, int] = (32, 32)) ->
     size = arguments.pair("size", size, 1, 10_000)
     like = next(network.parameters(), torch.zeros(()))
     image = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)
-    modes = {part: part.training for part in network.modules()}
-    network.eval()  # batch norm must not learn from an empty image
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(image)
-    finally:
-        for part, training in modes.items():
-            part.training = training
+    with modes_kept(network), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.eval()(image)  # batch norm must not learn from an empty image
     return counter.get_total_flops() // 2  # a multiply-add is two operations

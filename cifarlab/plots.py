@@ -303,7 +303,7 @@ def by_row(
     plot = Plot(8.4, 0.36 * len(names) + 0.9)
     axes = plot.subplots()
     places = range(len(names))
-    looks = zip(itertools.cycle(LINES), itertools.cycle("osD^"), strict=False)
+    looks = itertools.cycle(zip(LINES, "osD^", strict=True))
     for (name, values), ((colour, _), marker) in zip(shares.items(), looks, strict=False):
         percent = [100 * value for value in values]
         axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
@@ -448,10 +448,11 @@ def prediction(
 def _framed(axes: Axes, image: np.ndarray, boxes: Mapping[str, Box]) -> None:
     """`image` and `boxes` over it; what lies beyond its edge is padding, and hatched."""
     height, width = image.shape[:2]
-    top = min([0, *(box.top for box in boxes.values())]) - 0.5
-    left = min([0, *(box.left for box in boxes.values())]) - 0.5
-    bottom = max([height - 1, *(box.bottom for box in boxes.values())]) + 0.5
-    right = max([width - 1, *(box.right for box in boxes.values())]) + 0.5
+    shown = [Box(0, 0, height - 1, width - 1), *boxes.values()]
+    top = min(box.top for box in shown) - 0.5
+    left = min(box.left for box in shown) - 0.5
+    bottom = max(box.bottom for box in shown) + 0.5
+    right = max(box.right for box in shown) + 0.5
     padding = {"facecolor": "#f2f2f2", "edgecolor": "#bbbbbb", "hatch": "//", "linewidth": 0}
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, **padding))
     axes.imshow(image, interpolation="nearest", zorder=2)

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cifarlab import data
-from cifarlab.files import OWN
+from cifarlab.files import HOST
 
 
 def numbered(count, size=2):
@@ -422,7 +422,7 @@ def test_a_download_killed_half_way_starts_anew_and_nothing_of_it_remains(archiv
     process.join()
     archive.go_on.set()
     (left,) = archive.cache.iterdir()
-    assert left.name.startswith(f"download-{OWN}{process.pid}-")
+    assert left.name.startswith(f"download-{HOST}-{process.pid}-")
     archive.pause = None
     assert data.find() == archive.cache
     assert data.flaws(archive.cache) == []

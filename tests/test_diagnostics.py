@@ -73,15 +73,15 @@ def test_calibration_of_nothing_is_refused(images, bins, words):
         diagnostics.calibration(torch.zeros(images, 2), torch.zeros(images).long(), bins)
 
 
-# --------------------------------------------------------------------- class activation maps
-
-
 @pytest.mark.parametrize("value", [math.nan, 4.0])
 def test_what_are_no_log_probabilities_are_refused(value):
     """They would have a calibration error all the same, and of nan even the best one."""
     scores = torch.full((4, 3), value)
     with pytest.raises(ValueError, match=f"up to {value:g}; they must be 0 or less.*log_softmax"):
         diagnostics.calibration(scores, LABELS)
+
+
+# --------------------------------------------------------------------- class activation maps
 
 
 def test_the_mean_of_a_map_is_the_score_of_its_class():

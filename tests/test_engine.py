@@ -307,6 +307,19 @@ def test_with_muon_only_dense_and_pointwise_weights_move_otherwise(tiny):
     assert differ == matrices
 
 
+def test_muon_keeps_its_momentum_where_that_of_sgd_is_cycled(tiny):
+    recipe = dataclasses.replace(tiny, cycle_momentum=True, muon_peak_learning_rate=0.1)
+    optimizer, schedule = engine.make_optimizer(make(recipe), recipe, 10)
+    found = []
+    for _ in range(9):
+        found.append([group["momentum"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    others, norm_biases, matrices = zip(*found, strict=True)
+    assert others == norm_biases and (max(others), min(others)) == (0.95, pytest.approx(0.85))
+    assert set(matrices) == {recipe.muon_momentum}
+
+
 def test_a_whitening_layer_learns_from_the_first_images_and_stays_so(tiny, few, monkeypatch):
     monkeypatch.setitem(model.NETWORKS, "whitened", lambda: model.FastNet(widths=(4, 4)))
     recipe = dataclasses.replace(tiny, network="whitened", epochs=1)
@@ -1011,19 +1024,6 @@ def test_equal_seeds_make_equal_sweeps_dropout_included(tiny, shapes):
     torch.rand(10)
     assert sweep(tiny, shapes, network, seed=3) == first
     assert sweep(tiny, shapes, network, seed=4) != first
-
-
-def test_muon_keeps_its_momentum_where_that_of_sgd_is_cycled(tiny):
-    recipe = dataclasses.replace(tiny, cycle_momentum=True, muon_peak_learning_rate=0.1)
-    optimizer, schedule = engine.make_optimizer(make(recipe), recipe, 10)
-    found = []
-    for _ in range(9):
-        found.append([group["momentum"] for group in optimizer.param_groups])
-        optimizer.step()
-        schedule.step()
-    others, norm_biases, matrices = zip(*found, strict=True)
-    assert others == norm_biases and (max(others), min(others)) == (0.95, pytest.approx(0.85))
-    assert set(matrices) == {recipe.muon_momentum}
 
 
 def test_the_sweep_meets_the_whitening_that_a_training_meets(shapes):

@@ -837,8 +837,8 @@ def test_an_unknown_quiz_is_refused_with_those_there_are():
 
 
 def test_a_number_of_numpy_is_a_number_and_a_truth_is_none():
-    import_of = figures.show("convolution-stepper", kernel=np.int64(5))
-    assert '"kernel": 5' in html.unescape(import_of._repr_html_())
+    figure = figures.show("convolution-stepper", kernel=np.int64(5))
+    assert '"kernel": 5' in html.unescape(figure._repr_html_())
     with pytest.raises(ValueError, match="kernel of convolution-stepper is True"):
         figures.show("convolution-stepper", kernel=True)
     with pytest.raises(ValueError, match="picture is None of list; pass a square one"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import full_disk, read_only
 
-from cifarlab.files import OWN, replacing
+from cifarlab.files import HOST, replacing
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def leave_a_half(old):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that starts as a copy")
 def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_file(old):
-    left = f".record.json-{OWN}{leave_a_half(old)}"
+    left = f".record.json-{HOST}-{leave_a_half(old)}"
     assert siblings(old) == sorted([left, old.name])
     assert old.read_text() == "old"
     with replacing(old.with_name("weights")) as temporary:
@@ -138,7 +138,7 @@ def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_file(old)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such question to a process")
 @pytest.mark.parametrize(
     "owner",
-    [f"{OWN}1", f"{OWN}{os.getppid()}", "another-machine-4194305", "4194305", "of-mine", ""],
+    [f"{HOST}-1", f"{HOST}-{os.getppid()}", "another-machine-4194305", "4194305", "of-mine", ""],
 )
 def test_what_a_running_process_or_another_machine_writes_or_nobody_named_stays(old, owner):
     """Process 1 always runs; 4194305 never, on Linux."""
@@ -153,7 +153,7 @@ def test_what_a_running_process_or_another_machine_writes_or_nobody_named_stays(
 @pytest.mark.parametrize("number", [2**22 + 1, 2**31, 2**100])
 def test_a_number_that_no_process_can_have_is_no_obstacle(old, number):
     """Linux counts to 2 ** 22."""
-    old.with_name(f".record.json-{OWN}{number}").write_text("half of the n")
+    old.with_name(f".record.json-{HOST}-{number}").write_text("half of the n")
     with replacing(old) as temporary:
         temporary.write_text("new")
     assert siblings(old) == [old.name]
