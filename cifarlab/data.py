@@ -28,6 +28,10 @@ from torchvision.datasets.utils import check_integrity
 from cifarlab import arguments
 from cifarlab.files import own_name, remove_abandoned
 
+# OpenCV would share out each small picture among all cores, in each worker anew. Here and not in
+# the workers: in a fork of a process whose threads have begun, this call would never end.
+cv2.setNumThreads(1)
+
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)

@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -881,6 +882,19 @@ def test_no_two_images_are_augmented_alike_over_batches_epochs_and_seeds(workers
     ]
     distinct = {picture.numpy().tobytes() for picture in torch.cat(augmented)}
     assert len(distinct) == 24 * len(runs)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_are_augmented_by_one_thread(workers):
+    """OpenCV would start one for each core, in each worker: 160 for 10 workers on 16 cores."""
+
+    class Ask(A.ImageOnlyTransform):
+        def apply(self, img, **_):
+            return np.full_like(img, cv2.getNumThreads())
+
+    steps = A.Compose([Ask(p=1), ToTensorV2()])
+    found = data.batches(data.synthetic(8), steps, 4, workers=workers)
+    assert whole(found).unique().tolist() == [1]
 
 
 def test_an_epoch_can_be_sent_to_a_worker_that_was_not_forked():
