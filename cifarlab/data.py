@@ -322,7 +322,6 @@ AUGMENTATIONS = {
     "flip-crop": lambda: [flip(), A.RandomCrop(28, 28)],
     # For long training.
     "flip-crop-cutout": lambda: [flip(), crop(), cutout(8)],
-    "flip-crop-hole": lambda: [flip(), crop(), cutout(p=1)],
     "all": lambda: [flip(), affine(), crop(), cutout()],
     "original": lambda: _original(fill=(0, 0, 0)),
     "original-mean-fill": _original,
