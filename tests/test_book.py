@@ -676,6 +676,44 @@ class TestLivePredictions:
         expect(demo.locator("video")).to_be_hidden()
         assert demo.locator("video").evaluate("(each) => each.srcObject") is None
 
+    def test_a_second_press_opens_no_second_camera_that_nothing_could_stop(self, visit):
+        page = visit(LIVE, permissions=["camera"])
+        page.evaluate(
+            """() => {
+                const { mediaDevices } = navigator;
+                const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+                window.streams = [];
+                mediaDevices.getUserMedia = async (wish) => {
+                    window.streams.push(await ask(wish));
+                    return window.streams.at(-1);
+                };
+            }"""
+        )
+        demo = figure(page, "live-predictions")
+        use = demo.get_by_role("button", name="Use the camera")
+        use.evaluate("(each) => { each.click(); each.click(); }")
+        expect(demo.get_by_role("button", name="Take the picture")).to_be_focused()
+        demo.get_by_role("button", name="Stop the camera").click()
+        expect(use).to_be_focused()
+        states = page.evaluate("streams.map((each) => each.getTracks()[0].readyState)")
+        assert states == ["ended"]
+
+    def test_a_camera_that_is_stopped_while_it_starts_is_no_error(self, visit):
+        page = visit(LIVE, permissions=["camera"])
+        page.evaluate(
+            """() => {
+                HTMLMediaElement.prototype.play = () =>
+                    new Promise((_, reject) => { window.fail = reject; });
+            }"""
+        )
+        demo = figure(page, "live-predictions")
+        before = status(demo).inner_text()
+        demo.get_by_role("button", name="Use the camera").click()
+        expect(demo.get_by_role("button", name="Take the picture")).to_be_disabled()
+        demo.get_by_role("button", name="Stop the camera").click()
+        page.evaluate("fail(new DOMException('interrupted', 'AbortError'))")
+        expect(status(demo)).to_have_text(before)
+
     def test_a_camera_that_is_not_allowed_is_answered_with_what_to_do(self, visit):
         demo = figure(visit(LIVE), "live-predictions")
         demo.get_by_role("button", name="Use the camera").click()

@@ -232,15 +232,23 @@ fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-alig
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
     video.srcObject = null;
     camera.hidden = true;
+    open.disabled = false;
+    open.focus();
   };
   open.addEventListener("click", async () => {
+    let stream;
+    open.disabled = true; // a second stream would take the first one's place, and none could stop that
+    shoot.disabled = true; // until there is something to take
     try {
       if (!navigator.mediaDevices) throw { message: "browsers allow it on https pages only" };
-      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      video.srcObject = stream;
       camera.hidden = false;
       await video.play();
+      shoot.disabled = false;
       shoot.focus();
     } catch (error) {
+      if (stream && video.srcObject !== stream) return; // stopped by the reader, while it started
       close();
       const why = REFUSED[error.name] ?? `The camera does not start (${error.message})`;
       said.textContent = `${why}, or upload a picture instead.`;
@@ -251,7 +259,7 @@ fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-alig
     press(null);
     answer(seen(video, video.videoWidth, video.videoHeight), "What it is, you know best.");
   });
-  stop.addEventListener("click", () => { close(); open.focus(); });
+  stop.addEventListener("click", close);
 
   root.append(
     element("p", { class: "note" }, described(about)),
