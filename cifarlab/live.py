@@ -155,6 +155,8 @@ class Panel(ipywidgets.VBox):
         """Answer the file that was given last."""
         if files := contents(change["new"]):
             self.show(files[-1])
+            # Emptied, the upload hears of the same file again; ipywidgets 7 has a read-only dict.
+            self.upload.set_trait("value", type(self.upload.value)())
 
     def on_sample(self, change: dict) -> None:
         """Answer the sample that was chosen."""

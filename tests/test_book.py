@@ -656,6 +656,15 @@ class TestLivePredictions:
         expect(status(demo)).to_contain_text(sentence)
         assert self.shares(demo) == before
 
+    def test_the_same_file_can_be_chosen_again(self, visit):
+        """A browser tells of a change only."""
+        page = visit(LIVE)
+        choose = figure(page, "live-predictions").locator("input[type=file]")
+        choose.set_input_files(self.NOTE)
+        with page.expect_file_chooser():
+            choose.click()
+        expect(choose).to_have_value("")
+
     def test_noise_gets_a_guess_and_is_called_noise(self, visit):
         demo = figure(visit(LIVE), "live-predictions")
         demo.get_by_role("button", name="Noise").click()

@@ -3,6 +3,7 @@
 import base64
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -139,6 +140,16 @@ def test_a_new_answer_takes_the_place_of_the_last(panel):
     panel.on_upload({"new": {"a.pdf": {"content": b"%PDF"}}})
     panel.sample.value = 2
     assert shown(panel) == ["plot"]
+
+
+def test_the_same_file_is_answered_again_after_another_answer(panel):
+    about = {"name": "a.pdf", "type": "", "size": 4, "last_modified": datetime.now(UTC)}
+    for _ in range(2):
+        panel.sample.value = None
+        panel.sample.value = 1
+        panel.upload.value = ({**about, "content": b"%PDF"},)
+        (words,) = shown(panel)
+        assert "is no picture" in words
 
 
 def test_an_upload_that_was_taken_back_changes_nothing(panel):

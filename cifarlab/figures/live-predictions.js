@@ -207,6 +207,7 @@ fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-alig
       }
     }
   };
+  file.addEventListener("click", () => { file.value = ""; }); // the same file again is a choice too
   file.addEventListener("change", () => { if (file.files.length) take(file.files[0]); });
   const { host } = root;
   host.addEventListener("dragover", (event) => {
