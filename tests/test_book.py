@@ -364,9 +364,14 @@ def test_the_explorer_follows_what_is_edited(visit):
     expect(explorer.get_by_role("row").last.locator(".size")).to_have_text("21")
     explorer.get_by_label("around of layer 4").fill("3")
     page.keyboard.press("Tab")
-    expect(status(explorer)).to_contain_text("A skip adds equal maps; these have 32 and 16")
+    message = "Layer 4: A skip adds equal maps; these have 32 and 16"
+    expect(status(explorer)).to_contain_text(message)
+    explorer.get_by_role("slider", name="row", exact=True).press("Home")
+    expect(status(explorer)).to_contain_text("Unit (0, ")
+    expect(status(explorer)).to_contain_text(message)  # until the layers are others
     explorer.get_by_role("button", name="Remove layer 4").click()
     expect(status(explorer)).to_contain_text("of layer 3")
+    expect(status(explorer)).not_to_contain_text(message)
     explorer.get_by_label("show layer 1").check()
     expect(status(explorer)).to_contain_text("of layer 1 looks at")
 

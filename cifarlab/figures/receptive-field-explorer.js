@@ -164,7 +164,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   const { picture } = given;
   const presets = given.layers
     ? { own: { name: "Your network", layers: given.layers }, ...PRESETS } : PRESETS;
-  const state = { layers: [], shown: 0 };
+  const state = { layers: [], shown: 0, message: "" };
 
   const choose = element("select", { "aria-label": "Layers" }, ...Object.entries(presets).map(
     ([value, { name }]) => element("option", { value }, name)));
@@ -221,7 +221,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
       `${columnsSeen}${outside ? "; what lies outside the picture is padding" : ""}. ` +
       `It sees ${written(found.pixels)} of the ${written(found.box)} pixels of its box in the ` +
       `picture: ${share} %. Paths to a pixel it sees: ${rounded(found.fewest)} to ` +
-      `${rounded(found.most)}.`;
+      `${rounded(found.most)}.${state.message}`;
     drawn.setAttribute("aria-label",
       `${paths ? "Paths to each pixel" : "Pixels seen"}, ${pixels()} by ${pixels()}. ${said.textContent}`);
   };
@@ -295,6 +295,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   const redraw = () => {
     const maps = follow(state.layers, pixels());
     const message = typeof maps.at(-1) === "string" ? maps.pop() : null;
+    state.message = message ? ` Layer ${maps.length}: ${message}` : "";
     state.shown = Math.min(Math.max(state.shown, 1), maps.length - 1);
     for (const [place, line] of [...rows.children].entries()) {
       const map = maps[place + 1];
@@ -313,7 +314,6 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     }
     paper(map);
     look();
-    if (message) said.textContent = `Layer ${maps.length}: ${message}`;
   };
 
   /** Start from a preset, with the unit in the middle of its last map. */
