@@ -90,6 +90,23 @@ def test_a_figure_starts_with_what_it_is_given():
         ),
         ("receptive-field-explorer", {"layers": nn.Conv2d(3, 8, (3, 5))}, "'Conv2d' is none"),
         ("receptive-field-explorer", {"layers": model.SkipBlock(3, 3)}, "'add' is none"),
+        # Padded on one side more than on the other, or with a unit more than fits in.
+        (
+            "receptive-field-explorer",
+            {"layers": nn.Conv2d(3, 8, 4, padding="same")},
+            "'Conv2d' is none",
+        ),
+        (
+            "receptive-field-explorer",
+            {"layers": nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True))},
+            "'1' is none",
+        ),
+        (
+            "receptive-field-explorer",
+            {"layers": nn.MaxPool2d(3, stride=2, ceil_mode=True)},
+            "'MaxPool2d' is none",
+        ),
+        ("receptive-field-explorer", {"layers": nn.ReLU()}, "ReLU has none of them"),
     ],
 )
 def test_what_a_figure_cannot_show_is_refused_with_what_it_can(name, given, message):
@@ -405,6 +422,12 @@ def test_a_chain_comes_back_from_the_network_as_it_was(compute):
         if kind == "object":
             network = nn.Sequential(*Stack(layers), nn.ReLU())
             assert figures.chain(network) == layers
+
+
+def test_a_pooling_stays_one_when_it_is_alone_or_runs_twice():
+    pool = nn.MaxPool2d(2)
+    assert [each["kind"] for each in figures.chain(pool)] == ["pooling"]
+    assert [each["kind"] for each in figures.chain(nn.Sequential(pool, pool))] == ["pooling"] * 2
 
 
 def test_a_click_chooses_the_unit_whose_field_has_its_centre_nearest(compute):

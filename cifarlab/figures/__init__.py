@@ -122,25 +122,39 @@ def chain(network: Any) -> list[dict]:
     from cifarlab.receptive_field import analyze  # here: the book is built without PyTorch
 
     parts = dict(network.named_modules())
-    layers, jump, start = [], 1, 0
-    for row in analyze(network, (64, 64)).table():
-        if any(pair is None or pair[0] is None or pair[0] != pair[1] for pair in row[1:]):
+    # Odd and even, for `ceil_mode` and an uneven padding show only where a window does not fit in.
+    analyses = [analyze(network, (size, size)) for size in (63, 64)]
+    layers, jump, start, units = [], 1, 0, [(63, 63), (64, 64)]
+    for row, *grids in zip(analyses[0].table(), *(each.labels for each in analyses), strict=True):
+        before, units = units, [grid.units for grid in grids]
+        simple = all(pair and pair[0] is not None and pair[0] == pair[1] for pair in row[1:])
+        if simple:
+            kernel, stride, dilation = row.kernel[0], row.stride[0], row.dilation[0]
+            padding = (start - row.start[0]) // jump
+            room = 2 * padding - dilation * (kernel - 1) - 1
+            simple = units == [((each + room) // stride + 1,) * 2 for each, _ in before]
+        if not simple:
             raise ValueError(
                 f"the explorer edits chains of square convolutions and poolings, and {row.layer!r} "
                 "is none. Pass the layers before it; receptive_field.analyze takes any network."
             )
+        # The second call of "pool" is "pool#2"; a network that is one layer has no names.
+        part = parts.get(row.layer.partition("#")[0], network)
         layers.append(
             {
-                "kind": "pooling"
-                if "Pool" in type(parts.get(row.layer)).__name__
-                else "convolution",
-                "kernel": row.kernel[0],
-                "stride": row.stride[0],
-                "dilation": row.dilation[0],
-                "padding": (start - row.start[0]) // jump,
+                "kind": "pooling" if "Pool" in type(part).__name__ else "convolution",
+                "kernel": kernel,
+                "stride": stride,
+                "dilation": dilation,
+                "padding": padding,
             }
         )
         jump, start = row.jump[0], row.start[0]
+    if not layers:
+        raise ValueError(
+            "the explorer edits chains of square convolutions and poolings, and "
+            f"{type(network).__name__} has none of them."
+        )
     return layers
 
 
