@@ -277,6 +277,16 @@ def test_the_stepper_lights_inputs_under_the_pointer_and_by_the_arrow_keys(visit
     expect(stepper.locator(".read")).to_have_count(9)
 
 
+@pytest.mark.parametrize("key", ["Alt", "Control", "Meta"])
+def test_the_stepper_leaves_arrows_with_another_key_to_the_browser(visit, key):
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    cell = stepper.get_by_role("gridcell", name="Output 0, 0")
+    cell.focus()
+    page.keyboard.press(f"{key}+ArrowDown")
+    expect(cell).to_be_focused()
+
+
 def test_the_stepper_answers_a_finger(visit):
     stepper = figure(visit(PLAY, has_touch=True), "convolution-stepper")
     stepper.get_by_role("gridcell", name="Output 3, 3").tap()

@@ -56,7 +56,8 @@ const board = (first, length, name, picked) => {
       });
       cell.addEventListener("keydown", (event) => {
         const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-        if (!(event.key in move)) return;
+        // With such a key held down it is the browser's: Alt and left go a page back.
+        if (!(event.key in move) || event.altKey || event.ctrlKey || event.metaKey) return;
         event.preventDefault(); // the page would scroll
         at.get(String(place.map((index, axis) => index + move[event.key][axis])))?.focus();
       });
