@@ -386,6 +386,13 @@ def test_the_explorer_follows_what_is_edited(visit):
     expect(status(explorer)).to_contain_text("of layer 1 looks at")
 
 
+def test_the_explorer_goes_on_showing_a_layer_when_one_above_it_is_removed(visit):
+    explorer = figure(visit(PLAY), "receptive-field-explorer")
+    explorer.get_by_label("show layer 2").check()
+    explorer.get_by_role("button", name="Remove layer 1").click()
+    expect(status(explorer)).to_contain_text("of layer 1 looks at")
+
+
 # --------------------------------------------------------------------- augmentation gallery
 
 

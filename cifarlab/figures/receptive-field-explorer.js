@@ -269,6 +269,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     const remove = element("button", { type: "button", "aria-label": `Remove layer ${number}` }, "✕");
     remove.addEventListener("click", () => {
       state.layers.splice(number - 1, 1);
+      if (number < state.shown) state.shown -= 1; // the same layer, which moved up
       state.shown = Math.min(state.shown, state.layers.length);
       edit();
       add.focus();
