@@ -380,6 +380,20 @@ def test_a_unit_that_sees_only_padding_has_no_pixels_to_count(compute):
     assert found == [{"pixels": 0, "box": 0, "fewest": 0, "most": 0}]
 
 
+def test_a_unit_that_sees_only_padding_leaves_the_picture_faint(browser):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    padded = nn.Conv2d(3, 3, 1, padding=2)
+    shown = figures.show("receptive-field-explorer", picture=picture, layers=padded)
+    page = browser.new_page()
+    page.set_content(shown._repr_html_())
+    page.get_by_label("Show", exact=True).select_option("paths")
+    page.get_by_role("slider", name="row").press("Home")
+    pixels = page.locator(".pixel").evaluate_all(
+        "(all) => all.map((each) => each.getAttribute('fill-opacity'))"
+    )
+    assert pixels == ["0.2"] * 64
+
+
 def test_a_skip_that_cannot_be_added_is_refused(compute):
     halve = {"kind": "pooling", "kernel": 2, "stride": 2, "dilation": 1, "padding": 0}
     spread = {"kind": "convolution", "kernel": 1, "stride": 2, "dilation": 1, "padding": 4}

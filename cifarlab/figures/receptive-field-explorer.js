@@ -202,7 +202,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     const paths = kindOfView.value === "paths";
     for (const [y, line] of counts.entries()) {
       for (const [x, count] of line.entries()) {
-        const strength = paths ? count / found.most : Number(count > 0);
+        const strength = paths ? count / (found.most || 1) : Number(count > 0);
         const opacity = picture ? 0.2 + 0.8 * strength : count && 0.15 + 0.85 * strength;
         state.pixels[y][x].setAttribute("fill-opacity", opacity);
       }
