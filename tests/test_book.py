@@ -324,6 +324,19 @@ def test_the_stepper_steps_and_plays_round_all_outputs(visit):
     expect(status(stepper)).to_contain_text("Output (1, 1)")
 
 
+def test_in_a_theme_of_high_contrast_cells_and_bars_keep_their_colours(visit):
+    page = visit(PLAY, forced_colors="active")
+
+    def colour(shown: Locator) -> str:
+        return shown.evaluate("(each) => getComputedStyle(each).backgroundColor")
+
+    stepper = figure(page, "convolution-stepper")
+    cells = [".picked", ".read:not(.padding)", "[role=gridcell]:not([class])"]
+    assert len({colour(stepper.locator(each).first) for each in cells}) == 3
+    bar = figure(page, "dense-dilated-separable").locator(".bar").first
+    assert colour(bar) != colour(bar.locator("div"))
+
+
 def test_who_wants_less_motion_is_not_offered_to_play(visit):
     stepper = figure(visit(PLAY, reduced_motion="reduce"), "convolution-stepper")
     expect(stepper.get_by_role("button", name="Step")).to_be_visible()

@@ -25,6 +25,10 @@ button {
 button:hover { background: var(--line); }
 :focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
 code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
+/* A theme of high contrast takes backgrounds away, but these are what is shown; text as it is there. */
+@media (forced-colors: active) {
+  [role="gridcell"], .bar { color: CanvasText; forced-color-adjust: none; }
+}
 @media print {
   :host { print-color-adjust: exact; }
   button, input[type="range"] { display: none; }
