@@ -176,6 +176,22 @@ def test_a_layer_is_refused_exactly_if_pytorch_refuses_it_and_the_advice_helps(c
             layer(case | {"padding": more - 1}, **ONE)(image)
 
 
+def test_a_pooling_is_padded_only_as_far_as_pytorch_pads_it(compute):
+    cases = [{"kind": "pooling", **case} for case in draw(WINDOW)]
+    faults = compute("receptive-field-explorer", "fault(16, x)", cases)
+    assert 30 < sum(fault is not None for fault in faults) < 270
+    for case, fault in zip(cases, faults, strict=True):
+        window = {name: case[name] for name in ("stride", "padding", "dilation")}
+        pool = nn.MaxPool2d(case["kernel"], **window)
+        if fault is None:
+            pool(torch.zeros(1, 1, 16, 16))
+            continue
+        with pytest.raises(RuntimeError, match="half of"):
+            pool(torch.zeros(1, 1, 16, 16))
+        pool.padding = int(re.search(r"Pad by (\d+) or less", fault)[1])
+        pool(torch.zeros(1, 1, 17, 17))
+
+
 def test_outputs_read_the_inputs_that_the_package_says_and_inputs_know_their_readers(compute):
     cases = draw({"size": (3, 10), **WINDOW, "output": (0, 9)})
     looks = compute("convolution-stepper", "taps(x.output, x)", cases)

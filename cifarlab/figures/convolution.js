@@ -13,6 +13,10 @@ const taps = (output, { kernel, stride, padding, dilation }) =>
 
 /** Why PyTorch would refuse the layer, and what to do; null if it would not. */
 const fault = (size, layer) => {
+  if (layer.kind === "pooling" && 2 * layer.padding > layer.kernel) { // whatever its dilation
+    return `Padding ${layer.padding} is more than half of the pooling's kernel ${layer.kernel}. ` +
+      `Pad by ${Math.floor(layer.kernel / 2)} or less.`;
+  }
   const padded = size + 2 * layer.padding;
   if (reach(layer) <= padded) return null;
   return `Kernel ${layer.kernel} with dilation ${layer.dilation} reaches ${reach(layer)} pixels, ` +
