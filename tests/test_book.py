@@ -224,6 +224,18 @@ def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
     expect(blocks.get_by_role("rowheader").first.get_by_role("button")).to_be_visible()
 
 
+def test_on_paper_a_figure_is_unfolded_and_nothing_of_it_is_cut(visit):
+    page = visit(PLAY)
+    folded = figure(page, "run-browser").locator("details").first
+    folded.evaluate("(each) => addEventListener('beforeprint', () => { window.seen = each.open })")
+    page.pdf()
+    assert page.evaluate("window.seen")
+    assert not folded.evaluate("(each) => each.open")
+    page.emulate_media(media="print")
+    table = figure(page, "receptive-field-explorer").locator(".scroll")
+    expect(table).to_have_css("max-height", "none")
+
+
 # ------------------------------------------------------------------------------------- quiz
 
 CAPSTONE = "lessons/12-capstone.html"

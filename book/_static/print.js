@@ -1,10 +1,14 @@
 // On paper all that is folded up lies open, and dark pages are light; on the screen nothing changes.
 
+/** What a selector finds on the page and within its figures, which are trees of their own. */
+const everywhere = (selector) => [document, ...document.querySelectorAll("[ready]")].flatMap(
+  (each) => [...(each.shadowRoot ?? each).querySelectorAll(selector)]);
+
 addEventListener("beforeprint", () => {
   const page = document.documentElement;
   page.dataset.onScreen = page.dataset.theme;
   page.dataset.theme = "light";
-  for (const folded of document.querySelectorAll("details:not([open])")) {
+  for (const folded of everywhere("details:not([open])")) {
     folded.dataset.folded = "";
     folded.open = true;
   }
@@ -14,7 +18,7 @@ addEventListener("afterprint", () => {
   const page = document.documentElement;
   page.dataset.theme = page.dataset.onScreen;
   delete page.dataset.onScreen;
-  for (const opened of document.querySelectorAll("details[data-folded]")) {
+  for (const opened of everywhere("details[data-folded]")) {
     delete opened.dataset.folded;
     opened.open = false;
   }

@@ -37,6 +37,7 @@ code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, 
     appearance: none; background: none !important; border: 0 !important;
   }
   form, table, .row { break-inside: avoid; }
+  .scroll { max-height: none !important; overflow: visible !important; }
 }
 `;
 
