@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
@@ -410,6 +411,17 @@ def test_a_unit_that_sees_only_padding_leaves_the_picture_faint(browser):
     assert pixels == ["0.2"] * 64
 
 
+def test_the_layer_that_was_chosen_is_shown_again_when_a_fault_before_it_is_mended(browser):
+    page = browser.new_page()
+    page.set_content(figures.show("receptive-field-explorer", preset="vgg16")._repr_html_())
+    status = page.get_by_role("status")
+    padding = page.get_by_label("padding of layer 3", exact=True)
+    for value, shown in [("1", "layer 18"), ("32", "layer 2"), ("1", "layer 18")]:
+        padding.fill(value)
+        padding.press("Enter")
+        assert f"of {shown} looks" in status.inner_text()
+
+
 def test_a_skip_that_cannot_be_added_is_refused(compute):
     halve = {"kind": "pooling", "kernel": 2, "stride": 2, "dilation": 1, "padding": 0}
     spread = {"kind": "convolution", "kernel": 1, "stride": 2, "dilation": 1, "padding": 4}
@@ -458,6 +470,25 @@ def test_a_pooling_stays_one_when_it_is_alone_or_runs_twice():
     pool = nn.MaxPool2d(2)
     assert [each["kind"] for each in figures.chain(pool)] == ["pooling"]
     assert [each["kind"] for each in figures.chain(nn.Sequential(pool, pool))] == ["pooling"] * 2
+
+
+class Pooled(nn.Module):
+    """Pools by a function, and a layer called "pool" convolves by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.Identity()
+        self.weight = nn.Parameter(torch.zeros(8, 3, 3, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(F.conv2d(self.pool(images), self.weight), 2)
+
+
+def test_a_pooling_that_a_forward_calls_is_a_pooling_and_a_convolution_one():
+    kinds = [
+        [each["kind"] for each in figures.chain(net)] for net in (Pooled(), nn.Sequential(Pooled()))
+    ]
+    assert kinds == [["convolution", "pooling"]] * 2
 
 
 def test_a_click_chooses_the_unit_whose_field_has_its_centre_nearest(compute):

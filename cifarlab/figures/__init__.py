@@ -138,11 +138,13 @@ def chain(network: Any) -> list[dict]:
                 f"the explorer edits chains of square convolutions and poolings, and {row.layer!r} "
                 "is none. Pass the layers before it; receptive_field.analyze takes any network."
             )
-        # The second call of "pool" is "pool#2"; a network that is one layer has no names.
-        part = parts.get(row.layer.partition("#")[0], network)
+        # A row is a layer, the second call of "pool" as "pool#2", or what a `forward` calls itself,
+        # as "stem: max_pool2d"; a network that is one layer has no names.
+        part = parts.get(row.layer.partition("#")[0])
+        kind = type(part).__name__ if part else row.layer.rpartition(": ")[2]
         layers.append(
             {
-                "kind": "pooling" if "Pool" in type(part).__name__ else "convolution",
+                "kind": "pooling" if "pool" in kind.lower() else "convolution",
                 "kernel": kernel,
                 "stride": stride,
                 "dilation": dilation,

@@ -164,7 +164,8 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   const { picture } = given;
   const presets = given.layers
     ? { own: { name: "Your network", layers: given.layers }, ...PRESETS } : PRESETS;
-  const state = { layers: [], shown: 0, message: "" };
+  // What is shown is the chosen layer, or the last that can be made, until the fault is mended.
+  const state = { layers: [], chosen: 0, shown: 0, message: "" };
 
   const choose = element("select", { "aria-label": "Layers" }, ...Object.entries(presets).map(
     ([value, { name }]) => element("option", { value }, name)));
@@ -269,14 +270,14 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     const remove = element("button", { type: "button", "aria-label": `Remove layer ${number}` }, "✕");
     remove.addEventListener("click", () => {
       state.layers.splice(number - 1, 1);
-      if (number < state.shown) state.shown -= 1; // the same layer, which moved up
-      state.shown = Math.min(state.shown, state.layers.length);
+      if (number < state.chosen) state.chosen -= 1; // the same layer, which moved up
+      state.chosen = Math.min(state.chosen, state.layers.length);
       edit();
       add.focus();
     });
     remove.disabled = state.layers.length === 1;
     const pick = element("input", { type: "radio", name: "shown", "aria-label": `show layer ${number}` });
-    pick.addEventListener("change", () => { state.shown = number; redraw(); });
+    pick.addEventListener("change", () => { state.chosen = number; redraw(); });
     const cells = layer.kind === "skip"
       ? [element("td", { colspan: 4 }, "around ", field(layer, number, "around", { least: 1, most: 16 }), " layers")]
       : Object.entries(FIELDS).map(([name, range]) =>
@@ -297,7 +298,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     const maps = follow(state.layers, pixels());
     const message = typeof maps.at(-1) === "string" ? maps.pop() : null;
     state.message = message ? ` Layer ${maps.length}: ${message}` : "";
-    state.shown = Math.min(Math.max(state.shown, 1), maps.length - 1);
+    state.shown = Math.min(state.chosen, maps.length - 1);
     for (const [place, line] of [...rows.children].entries()) {
       const map = maps[place + 1];
       line.classList.toggle("picked", place + 1 === state.shown);
@@ -320,7 +321,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   /** Start from a preset, with the unit in the middle of its last map. */
   const start = () => {
     state.layers = presets[choose.value].layers.map((layer) => ({ ...layer }));
-    state.shown = state.layers.length;
+    state.chosen = state.layers.length;
     edit();
     const { units } = follow(state.layers.slice(0, state.shown), pixels()).at(-1);
     for (const axis of ["row", "column"]) unit.set(axis, Math.floor(units / 2));
@@ -330,7 +331,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   kindOfView.addEventListener("change", look);
   add.addEventListener("click", () => {
     state.layers.push({ ...state.layers.at(-1) });
-    state.shown = state.layers.length;
+    state.chosen = state.layers.length;
     edit();
   });
   drawn.addEventListener("click", (event) => {
