@@ -320,8 +320,6 @@ AUGMENTATIONS = {
     "cutout-8": lambda: [cutout(8)],
     # For short training: the windows move the picture, need no border, and take less computing.
     "flip-crop": lambda: [flip(), A.RandomCrop(28, 28)],
-    # For long training.
-    "flip-crop-cutout": lambda: [flip(), crop(), cutout(8)],
     "all": lambda: [flip(), affine(), crop(), cutout()],
     "original": lambda: _original(fill=(0, 0, 0)),
     "original-mean-fill": _original,

@@ -146,13 +146,13 @@ RECIPES = {
             name="accurate",
             network="fast",
             network_options={
-                "widths": (48, 136),
-                "early": ("separable",) * 4,
+                "widths": (64, 128),
+                "early": ("separable",) * 6,
                 "late": ("separable", "dilated separable") * 4,
                 "strides": (1, 2),
                 "entries": ("dense", "separable"),
             },
-            epochs=100,
+            epochs=150,
             batch_size=512,
             peak_learning_rate=0.7,
             nesterov=True,
@@ -163,7 +163,7 @@ RECIPES = {
             anneal="linear",
             cycle_momentum=False,
             label_smoothing=0.1,
-            augmentation="flip-crop-cutout",
+            augmentation="all",
         ),
     ]
 }

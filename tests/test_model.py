@@ -112,12 +112,12 @@ def test_the_fast_network_is_counted_as_by_hand():
 
 def test_the_network_of_accurate_is_counted_as_by_hand():
     """Whitening, a stage at full size, one behind a separable stride, the head."""
-    whitening, entry, pairs = 12 * 24, 9 * 24 * 48, 4 * (9 * 48 + 48 * 48)
-    down, deep = (9 * 48, 48 * 136), 8 * (9 * 136 + 136 * 136)
-    norms, head = 2 * (5 * 48 + 9 * 136), 136 * 10
+    whitening, entry, pairs = 12 * 24, 9 * 24 * 64, 6 * (9 * 64 + 64 * 64)
+    down, deep = (9 * 64, 64 * 128), 8 * (9 * 128 + 128 * 128)
+    norms, head = 2 * (7 * 64 + 9 * 128), 128 * 10
     network = recipes.get("accurate").create_network()
     weights = whitening + entry + pairs + sum(down) + deep + head
-    assert model.count_parameters(network) == weights + norms == 190_608
+    assert model.count_parameters(network) == weights + norms == 195_680
     assert (
         model.count_multiply_adds(network)
         == 31**2 * (whitening + entry + pairs) + 16**2 * (sum(down) + deep) + head
