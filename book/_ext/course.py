@@ -89,7 +89,8 @@ class Experiments(Markdown):
 
     def row(self, arm: dict) -> str:
         """One arm, as its runs tell it."""
-        interval = "{:.2f} to {:.2f} %".format(*arm["interval"]) if arm["interval"] else "one run"
+        between = "{:.2f} to {:.2f}\N{NO-BREAK SPACE}%"
+        interval = between.format(*arm["interval"]) if arm["interval"] else "one run"
         commits = sorted({run["commit"] for run in arm["runs"]})
         cells = [
             arm["name"],
