@@ -98,14 +98,21 @@ def test_a_page_draws_its_figures_and_bars_nobody(visit, path):
     assert list(barriers(page)) == []
 
 
+SMALL = {"width": 320, "height": 640}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_on_a_small_screen_no_page_is_wider_than_it(visit, path):
+    page = visit(path, viewport=SMALL)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 @pytest.mark.parametrize(
     "path",
     [path for path in PAGES if path.startswith(("book/play", "book/live")) or "capstone" in path],
 )
 def test_in_the_dark_and_on_a_small_screen_nobody_is_barred_either(visit, path):
-    small = {"width": 320, "height": 640}
-    page = visit(path, color_scheme="dark", viewport=small, has_touch=True)
-    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page = visit(path, color_scheme="dark", viewport=SMALL, has_touch=True)
     assert list(barriers(page)) == []
 
 
