@@ -113,6 +113,7 @@ def test_on_a_small_screen_no_page_is_wider_than_it(visit, path):
 )
 def test_in_the_dark_and_on_a_small_screen_nobody_is_barred_either(visit, path):
     page = visit(path, color_scheme="dark", viewport=SMALL, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert list(barriers(page)) == []
 
 
