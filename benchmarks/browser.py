@@ -17,7 +17,8 @@ import machine
 from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
-from cifarlab import data, engine, figures, model
+from cifarlab import data, figures, model
+from cifarlab.numerics import fastest
 
 WARM_UP = 3
 
@@ -54,7 +55,7 @@ def main() -> int:
         return 2
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
-        print(f"{machine.line(engine.numerics(device='cpu'))}, Chromium {browser.version}")
+        print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
         for name in model.names():
             network = model.create(name)
             found = milliseconds(browser, network, rounds)
