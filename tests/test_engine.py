@@ -247,6 +247,36 @@ def test_the_rate_climbs_from_a_25th_to_the_peak_and_falls_to_a_10_000th_of_the_
     assert [epoch.learning_rate for epoch in epochs] == rates[9::10], "not of its last step"
 
 
+def test_a_rate_in_steps_is_the_peak_then_a_tenth_then_a_hundredth(plain, shapes, watched):
+    """Of 40 steps: 20, 10 and 10; the momentum stays."""
+    recipe = dataclasses.replace(plain, epochs=4, batch_size=20, anneal="steps")
+    train(recipe, shapes)
+    rates, momenta = [rate for rate, *_ in watched], {momentum for _, momentum, _ in watched}
+    assert rates == pytest.approx([0.05] * 20 + [0.005] * 10 + [0.0005] * 10)
+    assert momenta == {recipe.momentum}
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_remeasured_norms_have_the_mean_and_variance_of_a_whole_epoch(tiny, shapes, ema_decay):
+    """Of the first batch norm's inputs, computed at once; four equal batches of 50 images."""
+    recipe = dataclasses.replace(
+        tiny, batch_size=50, augmentation="none", remeasure_norms=True, ema_decay=ema_decay
+    )
+    network, epochs = train(recipe, shapes)
+    norm = next(layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
+    inputs = []
+    norm.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    for images, _ in data.batches(shapes[0], None, 50, shuffle=True, epoch=recipe.epochs):
+        with torch.no_grad():
+            network(images)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in inputs])
+    variances = torch.stack([batch.var((0, 2, 3)) for batch in inputs])
+    torch.testing.assert_close(norm.running_mean, means.mean(0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(norm.running_var, variances.mean(0), rtol=1e-4, atol=1e-6)
+    plain_pictures = data.batches(shapes[1], data.pipeline(mean=recipe.mean, std=recipe.std))
+    assert epochs[-1].held_out == engine.evaluate(network, plain_pictures, FP32)
+
+
 @pytest.mark.parametrize("warmup_share", [0, 1, 0.0, 1.0])
 def test_a_schedule_may_only_fall_or_only_climb(plain, shapes, watched, warmup_share):
     """0 and 1 too, which stand in a JSON record where 0.0 and 1.0 stood in a recipe."""

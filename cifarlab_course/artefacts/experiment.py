@@ -29,6 +29,14 @@ from cifarlab._files import replacing
 
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
+LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
+SCHEDULES = {  # how the rate runs, and by what the recipe's own peak rates are divided
+    "one cycle": ({}, [0.5, 1, 2]),
+    "cosine": ({"anneal": "cos", "warmup_share": 0.0, "start_divisor": 1.0}, [1, 2, 4]),
+    "steps": ({"anneal": "steps"}, [1, 2, 4]),
+    "constant": (LEVEL, [2.5, 5, 10, 20]),
+    "constant, averaged weights": ({**LEVEL, "ema_decay": 0.99}, [2.5, 5, 10, 20]),
+}
 AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
 SGD = {"muon_peak_learning_rate": 0.0}
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
@@ -58,12 +66,22 @@ class Experiment:
 
     question: str
     arms: list[Arm]
+    scored_on: str = "test"  # or "validation": to choose by
 
 
 def late(kind: str, width: int, count: int) -> dict:
     """The changes that make `fast` an arm of the experiment on convolutions."""
     options = {"widths": [32, width], "early": ["dense"] * 2, "late": [kind] * count}
     return {"network_options": options, "epochs": 10, **SGD}
+
+
+def scheduled(schedule: str, divisor: float) -> Arm:
+    """`fast` with another schedule, its peak rates (Muon's and the others') divided."""
+    changes, recipe = SCHEDULES[schedule][0], recipes.get("fast")
+    names = ("peak_learning_rate", "muon_peak_learning_rate")
+    peaks = {name: getattr(recipe, name) / divisor for name in names}
+    name = f"{schedule}, peak {peaks['peak_learning_rate']:g}"
+    return Arm(name, "fast", {**changes, **peaks}, seeds=[0])
 
 
 EXPERIMENTS = {
@@ -83,6 +101,15 @@ EXPERIMENTS = {
             Arm("no windows, only flips", "fast", {"augmentation": "flip"}),
             Arm("averaged weights, a rate that ends at a tenth", "fast", AVERAGED),
         ],
+    ),
+    "schedule-rates": Experiment(
+        "Which rate does each schedule do best with?",
+        [
+            scheduled(schedule, divisor)
+            for schedule, (_, divisors) in SCHEDULES.items()
+            for divisor in divisors
+        ],
+        scored_on="validation",
     ),
     "convolutions": Experiment(
         "What do dilation and separation each change, at equal parameters or an equal field?",
@@ -134,9 +161,10 @@ def commands(
                 f"--change={name}={value if isinstance(value, str) else json.dumps(value)}"
                 for name, value in arm.changes.items()
             ]
+            validation = ["--validation"] * (experiment.scored_on == "validation")
             resume = ["--resume"] * (out / "checkpoint.pt").exists()
             seed_and_out = ["--seed", str(seed), "--out", str(out)]
-            yield ["train", arm.recipe, *changes, *seed_and_out, *resume, *options]
+            yield ["train", arm.recipe, *changes, *seed_and_out, *validation, *resume, *options]
 
 
 def run(command: list[str]) -> int:
@@ -166,7 +194,10 @@ def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
     Raises: ValueError if no run is finished, one was not made as its arm says, or not all learned
     from the same images.
     """
-    arms = [summed_up(arm, runs, known_runs(arm, summed)) for arm in experiment.arms]
+    arms = [
+        summed_up(arm, runs, known_runs(arm, summed), experiment.scored_on)
+        for arm in experiment.arms
+    ]
     if not any(arms):
         first = experiment.arms[0]
         raise ValueError(f"no run is finished; the first would be {first.folder(runs, 0)}.")
@@ -176,20 +207,24 @@ def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
             f"runs of different images can't be summed up together: {'; '.join(learned_from)}. "
             "Move those away that were made with --data synthetic."
         )
-    return {"question": experiment.question, "arms": [arm for arm in arms if arm]}
+    return {
+        "question": experiment.question,
+        "scored_on": experiment.scored_on,
+        "arms": [arm for arm in arms if arm],
+    }
 
 
-def summed_up(arm: Arm, runs: Path, known: dict[int, dict]) -> dict | None:
+def summed_up(arm: Arm, runs: Path, known: dict[int, dict], scored_on: str) -> dict | None:
     """The runs of one arm, and what they say together; None if there is none."""
     for seed in arm.seeds:
         if seed not in known and finished(arm.folder(runs, seed)):
-            known[seed] = one_run(arm, arm.folder(runs, seed))
+            known[seed] = one_run(arm, arm.folder(runs, seed), scored_on)
     if not known:
         return None
     recipe = arm.changed_recipe()
     network = recipe.create_network()
     found = [known[seed] for seed in sorted(known)]
-    accuracies = [run["test_accuracy"] for run in found]
+    accuracies = [run[f"{scored_on}_accuracy"] for run in found]
     return {
         "name": arm.name,
         "recipe": asdict(recipe),
@@ -203,10 +238,10 @@ def summed_up(arm: Arm, runs: Path, known: dict[int, dict]) -> dict | None:
     }
 
 
-def one_run(arm: Arm, folder: Path) -> dict:
+def one_run(arm: Arm, folder: Path, scored_on: str) -> dict:
     """What a summary keeps of a run."""
     record = records.load(folder)
-    if record.recipe != arm.changed_recipe() or record.scored_on != "test":
+    if record.recipe != arm.changed_recipe() or record.scored_on != scored_on:
         raise ValueError(f"{folder} was made another way; move it away, and run it again.")
     kept = asdict(record)
     for same_in_all in ("recipe", "parameters", "multiply_adds", "scored_on"):
@@ -223,15 +258,16 @@ def view(network: nn.Module) -> dict:
 
 def whole_training_set(record: records.Record, run: Path) -> float:
     """Accuracy on all images that a run learned from, as they are, not augmented."""
-    train = training_images(record.data.startswith(data.SYNTHETIC))
+    synthetic = record.data.startswith(data.SYNTHETIC)
+    train = training_images(synthetic, validation=record.scored_on == "validation")
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     return engine.evaluate(records.load_network(run), data.batches(train, plain, 1000)).accuracy
 
 
 @functools.cache  # read and checked once, however many runs learned from them
-def training_images(synthetic: bool) -> data.Split:
+def training_images(synthetic: bool, validation: bool) -> data.Split:
     """What the runs of an experiment learned from."""
-    return cli.splits(synthetic, validation=False)[0]
+    return cli.splits(synthetic, validation)[0]
 
 
 def interval(values: list[float], *, of_next: bool = False) -> list[float] | None:
