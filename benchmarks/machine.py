@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import torch
 
 from cifarlab import records
-from cifarlab.files import replacing
+from cifarlab._files import replacing
 from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cifarlab import data
-from cifarlab.files import replacing
+from cifarlab._files import replacing
 from cifarlab.recipes import Recipe
 from cifarlab.schema import Epoch
 

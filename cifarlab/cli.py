@@ -16,8 +16,8 @@ from pathlib import Path
 
 from torch import nn
 
+from cifarlab import _arguments as arguments
 from cifarlab import (
-    arguments,
     data,
     engine,
     model,

@@ -21,7 +21,8 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from tqdm.auto import tqdm
 
-from cifarlab import _checkpoints, arguments, data, model, muon
+from cifarlab import _arguments as arguments
+from cifarlab import _checkpoints, data, model, muon
 from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 from cifarlab.recipes import Recipe
 from cifarlab.schema import Epoch, Score

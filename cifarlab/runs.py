@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from cifarlab import arguments, data, engine, records
+from cifarlab import _arguments as arguments
+from cifarlab import data, engine, records
 from cifarlab.numerics import Numerics, fastest
 from cifarlab.recipes import Recipe
 from cifarlab.schema import Epoch, Record

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-SHIPPED = Path(__file__).parent / "records"
+SHIPPED = Path(__file__).parent / "records" / "shipped"
 ORIGINAL = "original-2023"
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cifarlab import cli, data, engine, recipes, records
-from cifarlab.files import replacing
+from cifarlab._files import replacing
 from cifarlab.schema import Epoch
 
 CPU = ["--device", "cpu", "--precision", "fp32"]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import FP32, Tiny, full_disk, read_only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -18,6 +17,7 @@ from torch import nn
 from cifarlab import data, engine, model, numerics, recipes
 from cifarlab.numerics import Numerics
 from cifarlab.schema import Epoch, Score
+from tests.helpers import FP32, Tiny, full_disk, read_only
 
 
 class Plain(nn.Sequential):

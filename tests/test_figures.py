@@ -14,20 +14,20 @@ import re
 import subprocess
 import sys
 
-import export
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_record
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import data, diagnostics, figures, live, model, recipes, records, taps
-from cifarlab.receptive_field import Field, analyze
+from cifarlab import data, diagnostics, figures, live, model, recipes, records
+from cifarlab.receptive_field import Field, _taps, analyze
 from cifarlab.schema import Epoch, Score
+from cifarlab_course.artefacts import export
+from tests.helpers import tiny_record
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -206,7 +206,7 @@ def test_outputs_read_the_inputs_that_the_package_says_and_inputs_know_their_rea
     )
     sizes = compute("convolution-stepper", "outputSize(x.size, x)", cases)
     for case, seen, by_input, size in zip(cases, looks, readers, sizes, strict=True):
-        step = taps.window(**{name: case[name] for name in WINDOW})
+        step = _taps.window(**{name: case[name] for name in WINDOW})
         assert seen == step.look(np.array([case["output"]]), case["size"], real=False)[0].tolist()
         outputs = step.look(np.arange(max(size, 0)), case["size"], real=True)
         for pixel, found in enumerate(by_input):

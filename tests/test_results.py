@@ -1,12 +1,12 @@
 """Protects the reader from prose that says another number than the record it speaks of."""
 
 import pytest
-import results
-from helpers import tiny_record
 from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cifarlab import records, schema
+from cifarlab_course.lessons import results
+from tests.helpers import tiny_record
 
 MARKED = "It reached <!-- tiny-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %."
 

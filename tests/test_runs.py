@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
-from helpers import FP32
 
 from cifarlab import data, records, runs
+from tests.helpers import FP32
 
 
 def train(recipe, shapes, out, **options):

@@ -19,15 +19,17 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from cifarlab import arguments, model, schema
+from cifarlab import _arguments as arguments
+from cifarlab import model, schema
+from cifarlab._files import replacing
 from cifarlab.data import Split
-from cifarlab.files import replacing
 from cifarlab.numerics import Numerics
 from cifarlab.recipes import Recipe
 from cifarlab.schema import SHIPPED, Epoch, Provenance, Record, original
 
 __all__ = ["Record", "original"]  # beside what is defined here
 
+PACKAGE = Path(__file__).parent
 BENCHMARKS = SHIPPED / "benchmarks"
 EXPERIMENTS = SHIPPED / "experiments"
 
@@ -99,7 +101,7 @@ def benchmark(name: str) -> dict:
 
 
 def experiment(name: str) -> dict:
-    """The summary that `tools/experiment.py <name>` last wrote: a question, and its arms.
+    """The summary that `course experiment <name>` last wrote: a question, and its arms.
 
     Raises: ValueError if nothing of that name ships with the package.
     Lesson: What augmentation buys.
@@ -189,7 +191,7 @@ def commit() -> str:
     try:
         for command in (ours, describe):
             answer = subprocess.run(
-                command, cwd=SHIPPED, capture_output=True, text=True, check=True
+                command, cwd=PACKAGE, capture_output=True, text=True, check=True
             )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
