@@ -221,6 +221,7 @@ def holders(folder, word):
     return {p.name for p in folder.rglob("*") if p.is_file() and word in p.read_bytes().lower()}
 
 
+@pytest.mark.book
 def test_the_students_edition_holds_no_secret_and_the_full_one_only_the_solutions(tmp_path):
     done, students = build(tmp_path, "students")
     assert done.returncode == 0, done.stderr
@@ -286,6 +287,7 @@ def test_a_value_is_right_by_number_and_kind(got, value, verdict):
     assert same(got, value) is verdict
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("source", "trouble"),
     [
@@ -306,6 +308,7 @@ def test_an_answer_that_never_comes_back_costs_its_points_and_nothing_else(sourc
         assert answer(limited, exercise, exercise.reference).values == right
 
 
+@pytest.mark.sandbox
 def test_nothing_runs_on_when_a_runner_is_stopped(tmp_path):
     note = tmp_path / "process"
     endless = f"import os\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: pass"

@@ -27,6 +27,7 @@ from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
 
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
+pytestmark = pytest.mark.sandbox
 BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
 
 
