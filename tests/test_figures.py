@@ -40,7 +40,8 @@ def parameters(figure: figures.Figure) -> dict:
 def test_a_figure_is_the_same_text_each_time_and_names_no_other_host():
     first, second = (figures.quiz("receptive-fields")._repr_html_() for _ in range(2))
     assert first == second
-    assert not re.search(r"https?://|\bimport\b|src=", first)
+    bare = first.replace("http://www.w3.org/2000/svg", "")  # a name, which nobody asks for
+    assert not re.search(r"https?://|\bimport\b|src=", bare)
 
 
 def test_parameters_survive_quotes_tags_and_other_alphabets():

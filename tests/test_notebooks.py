@@ -1,5 +1,6 @@
 """Protects the lessons' readers: Colab opens them, screen readers read them, nbval trusts them."""
 
+import re
 from statistics import median
 
 import nbformat
@@ -7,6 +8,8 @@ import notebooks
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from cifarlab import figures
 
 PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
 ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 10, near 0.5."}}}
@@ -26,6 +29,22 @@ def test_half_of_the_lessons_have_at_most_a_thousand_words():
 def test_half_of_the_cells_of_a_lesson_have_at_most_six_lines(path):
     cells = nbformat.read(path, as_version=4).cells
     assert median(len(c.source.splitlines()) for c in cells if c.cell_type == "code") <= 6
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_the_figures_that_a_lesson_stores_carry_today_s_scripts(path):
+    """Of all else in an output, nbval says whether the lesson still gives it."""
+    stored = [
+        output.data["text/html"]
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if output.get("data", {}).get("text/html", "").startswith("<cifarlab-")
+    ]
+    assert stored
+    for text in stored:
+        name = re.match(r"<cifarlab-([\w-]+)", text)[1]
+        script = figures.Figure(name, {})._repr_html_().partition("<script>")[2]
+        assert text.partition("<script>")[2] == script, name
 
 
 def test_only_what_is_read_counts_as_words():
