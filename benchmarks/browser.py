@@ -1,6 +1,6 @@
 """How long does the network of the page take for a picture, in a browser?
 
-    PYTHONPATH=tools python benchmarks/browser.py [--rounds 21]
+    python -m benchmarks.browser [--rounds 21]
 
 Every network of the package, with random weights, in headless Chromium, the page's own script, one
 process; milliseconds of a prediction, the picture already at 32x32. A figure is the median over the
@@ -12,12 +12,12 @@ import shutil
 import statistics
 import sys
 
-import export
-import machine
 from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
+from benchmarks import machine
 from cifarlab import data, engine, figures, model
+from cifarlab_course.artefacts import export
 
 WARM_UP = 3
 

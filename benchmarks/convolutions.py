@@ -1,24 +1,24 @@
 """What an image costs in each network of the experiment on convolutions.
 
-    OMP_WAIT_POLICY=PASSIVE PYTHONPATH=tools python benchmarks/convolutions.py [--rounds 9]
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.convolutions [--rounds 9]
 
 On the CPU, one thread. All networks take turns in one process and are timed in seconds of the
 processor, so that what else the machine does disturbs little; a figure is the median over the
-rounds, divided by the number of images. Writes `cifarlab/records/benchmarks/convolutions.json`,
-which a lesson reads beside the accuracies.
+rounds, divided by the number of images. Writes
+`cifarlab/records/shipped/benchmarks/convolutions.json`, which a lesson reads beside the accuracies.
 """
 
 import argparse
 import json
 import time
 
-import experiment
-import machine
 import torch
-from separable import forward
-from step import stepper
 
+from benchmarks import machine
+from benchmarks.separable import forward
+from benchmarks.step import stepper
 from cifarlab import engine
+from cifarlab_course.artefacts import experiment
 
 BATCH = (256, 32, 32)  # images, height, width
 

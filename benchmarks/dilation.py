@@ -1,11 +1,12 @@
 """What dilation costs: the same weights and multiply-adds, the taps further apart.
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/dilation.py [--rounds 9]
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m benchmarks.dilation [--rounds 9]
 
 Dense and depthwise 3x3 convolutions, forward and as a training step (forward and backward), each
 also in its polyphase form. One thread of the CPU, in seconds of the processor rather than on the
 clock, all ways in turn: so other work on the machine disturbs little. The medians go to
-`cifarlab/records/benchmarks/dilation.json`, and from there into the lesson *Dilated convolutions*.
+`cifarlab/records/shipped/benchmarks/dilation.json`, and from there into the lesson *Dilated
+convolutions*.
 """
 
 import argparse
@@ -13,10 +14,10 @@ import functools
 import itertools
 import time
 
-import machine
 import torch
 from torch import Tensor, nn
 
+from benchmarks import machine
 from cifarlab import engine, model
 
 BATCH, CHANNELS, SIZE = 32, 64, 32

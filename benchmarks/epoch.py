@@ -1,6 +1,6 @@
 """What an epoch costs, of each recipe; and of `fast` in other widths and with other threads.
 
-    python benchmarks/epoch.py [--rounds 5]
+    python -m benchmarks.epoch [--rounds 5]
 
 Every figure is a median over rounds, in which the ways take turns in one process; an epoch is its
 number of steps times one. The original's way is fp32, NCHW, and each image augmented in the main
@@ -12,10 +12,10 @@ import functools
 import os
 import time
 
-import machine
 import torch
-from step import PLAIN, stepper
 
+from benchmarks import machine
+from benchmarks.step import PLAIN, stepper
 from cifarlab import data, engine, model, recipes
 
 IMAGES = 50_000  # of CIFAR-10, in an epoch

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import torch
 
 from cifarlab import engine, records
-from cifarlab.files import replacing
+from cifarlab._files import replacing
 
 
 def one_thread() -> engine.Numerics:

@@ -1,11 +1,11 @@
 """How much faster is a depthwise separable block than a dense one, and how much less does it do?
 
-    python benchmarks/separable.py [--rounds 9]
+    python -m benchmarks.separable [--rounds 9]
 
 On the CPU, one thread. Both blocks of a width take turns in one process and are timed in seconds of
 the processor, so that what else the machine does disturbs little; a figure is the median over the
 rounds of dense / separable. Then the parts of one width, each by itself. Writes
-`cifarlab/records/benchmarks/separable.json`, from which the lesson reads its tables.
+`cifarlab/records/shipped/benchmarks/separable.json`, from which the lesson reads its tables.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import statistics
 import time
 from collections.abc import Callable
 
-import machine
 import torch
 from torch import nn
 
+from benchmarks import machine
 from cifarlab import engine, model
 
 WIDTHS = (16, 32, 64, 128)  # channels in and out

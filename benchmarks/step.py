@@ -1,6 +1,6 @@
 """One training step of the running example: the engine's way against plain fp32 NCHW.
 
-    python benchmarks/step.py [--rounds 5]
+    python -m benchmarks.step [--rounds 5]
 
 Both ways take turns in one process, so that what else the machine does slows both; the ratio of
 the medians is the figure. Beside it: images per second of each augmentation pipeline, one thread.
@@ -10,10 +10,10 @@ import argparse
 import statistics
 import time
 
-import machine
 import torch
 import torch.nn.functional as F
 
+from benchmarks import machine
 from cifarlab import data, engine, recipes
 
 PLAIN = engine.Numerics("cpu", "fp32", "NCHW")

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cifarlab import arguments, data, engine, model, receptive_field, recipes, records
+from cifarlab import _arguments as arguments
+from cifarlab import data, engine, model, receptive_field, recipes, records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

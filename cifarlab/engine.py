@@ -23,8 +23,9 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from tqdm.auto import tqdm
 
-from cifarlab import arguments, data, model, muon
-from cifarlab.files import replacing
+from cifarlab import _arguments as arguments
+from cifarlab import data, model, muon
+from cifarlab._files import replacing
 from cifarlab.recipes import Recipe
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, 3, H, W), labels (B,)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 
 from torch import nn
 
-from cifarlab import arguments, data, model
+from cifarlab import _arguments as arguments
+from cifarlab import data, model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import FP32, Tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from cifarlab import (
     recipes,
     records,
 )
+from tests.helpers import FP32, Tiny
 
 # ------------------------------------------------------------------------------------- anything
 

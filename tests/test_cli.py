@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from cifarlab import cli, data, engine, recipes, records
-from cifarlab.files import replacing
+from cifarlab._files import replacing
 from cifarlab.receptive_field import Box
 
 CPU = ["--device", "cpu", "--precision", "fp32"]

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import FP32, Tiny, full_disk, read_only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from cifarlab import data, engine, model, recipes
 from cifarlab.engine import Numerics, Score
+from tests.helpers import FP32, Tiny, full_disk, read_only
 
 
 class Plain(nn.Sequential):

@@ -8,11 +8,11 @@ import statistics
 import sys
 from dataclasses import replace
 
-import experiment
 import pytest
-from experiment import Arm, Experiment, interval
 
 from cifarlab import cli, data, model, recipes, records
+from cifarlab_course.artefacts import experiment
+from cifarlab_course.artefacts.experiment import Arm, Experiment, interval
 
 ARMS = [
     Arm("plain", "tiny", {"epochs": 1}, seeds=range(2)),

@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 import torch
-from helpers import FP32, Tiny, full_disk
 from safetensors.torch import load_file, save_file
 
 from cifarlab import engine, model, recipes, records
 from cifarlab.engine import Epoch, Score
+from tests.helpers import FP32, Tiny, full_disk
 
 
 def epoch(number, held_out=50.0, seconds=10.0, load=2.0):
@@ -358,7 +358,7 @@ def install(git, monkeypatch, where):
     folder = git.folder / where / "cifarlab" / "records"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text('"""Records."""\n')
-    monkeypatch.setattr(records, "SHIPPED", folder)
+    monkeypatch.setattr(records, "PACKAGE", folder)
     return folder
 
 
@@ -391,7 +391,7 @@ def test_the_commit_of_another_project_is_not_ours(git, monkeypatch, ignored):
 def test_outside_a_repository_the_commit_is_unknown(git, monkeypatch, tmp_path):
     folder = tmp_path / "nowhere"
     folder.mkdir()
-    monkeypatch.setattr(records, "SHIPPED", folder)
+    monkeypatch.setattr(records, "PACKAGE", folder)
     assert records.commit() == "unknown"
 
 

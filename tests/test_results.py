@@ -3,11 +3,11 @@
 import json
 
 import pytest
-import results
 from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cifarlab import records
+from cifarlab_course.lessons import results
 
 MARKED = "It reached <!-- run-seed0 history.-1.accuracy .2f -->80.12<!-- end --> %."
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from docutils import nodes
-from exercises.__main__ import TEMPLATE
-from helpers import FP32
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from cifarlab import figures, recipes, records
 from cifarlab.engine import Epoch, Score
+from cifarlab_course.cli import TEMPLATE
+from tests.helpers import FP32
 
-ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "https://github.com/somebody/fork"
 FIRST, SECOND = "0123456789" * 4, "fedcba9876" * 4  # commits
 
@@ -81,19 +80,19 @@ def exercise(folder: Path, name: str, *changes: tuple[str, str]) -> None:
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
-# All of the extension `course` but what describes the package's own modules.
+# All of the extension `tables` but what describes the package's own modules.
 CONFIGURATION = f"""
-import course
+from cifarlab_course.sphinx import tables
 extensions = ["myst_parser", "sphinx_design", "sphinx.ext.extlinks"]
-extensions += ["interactive", "practice", "teaching"]
+extensions += ["cifarlab_course.sphinx." + name for name in ("interactive", "practice", "teaching")]
 exclude_patterns = ["validation", "lessons"]
 myst_enable_extensions = ["colon_fence"]
 html_theme_options = {{"repository_url": "{ADDRESS}", "repository_branch": "main"}}
 def setup(app):
     for name in ("records", "experiments", "reports", "licences"):
-        app.add_directive(name, getattr(course, name.capitalize()))
-    app.connect("config-inited", course.addresses, priority=400)
-    app.connect("doctree-read", course.anchors, priority=900)
+        app.add_directive(name, getattr(tables, name.capitalize()))
+    app.connect("config-inited", tables.addresses, priority=400)
+    app.connect("doctree-read", tables.anchors, priority=900)
 """
 # Each page holds one directive: its name, what it is given, and its body.
 PAGES = {
@@ -111,9 +110,9 @@ PAGES = {
 
 def fill(root: Path) -> None:
     """Make the repository."""
-    shipped = root / "cifarlab" / "records"
+    shipped = root / "cifarlab" / "records" / "shipped"
     for folder in (
-        "cifarlab/records/experiments",
+        "cifarlab/records/shipped/experiments",
         "validation",
         "constraints",
         "lessons/exercises",
@@ -177,7 +176,6 @@ def book(tmp_path_factory):
     root = tmp_path_factory.mktemp("repository")
     fill(root)
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
-        patch.syspath_prepend(ROOT / "book" / "_ext")
         patch.setenv("EDITION", "full")
         folders = {"srcdir": root, "confdir": root, "outdir": root / "_", "doctreedir": root / "_"}
         application = Sphinx(**folders, buildername="dummy", status=None, warningiserror=True)

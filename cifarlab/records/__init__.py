@@ -20,13 +20,15 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from cifarlab import arguments, model
+from cifarlab import _arguments as arguments
+from cifarlab import model
+from cifarlab._files import replacing
 from cifarlab.data import Split
 from cifarlab.engine import Epoch, Numerics, read_epoch
-from cifarlab.files import replacing
 from cifarlab.recipes import Recipe
 
-SHIPPED = Path(__file__).parent
+PACKAGE = Path(__file__).parent
+SHIPPED = PACKAGE / "shipped"
 BENCHMARKS = SHIPPED / "benchmarks"
 EXPERIMENTS = SHIPPED / "experiments"
 
@@ -153,7 +155,7 @@ def benchmark(name: str) -> dict:
 
 
 def experiment(name: str) -> dict:
-    """The summary that `tools/experiment.py <name>` last wrote: a question, and its arms.
+    """The summary that `course experiment <name>` last wrote: a question, and its arms.
 
     Raises: ValueError if nothing of that name ships with the package.
     Lesson: What augmentation buys.
@@ -242,7 +244,7 @@ def commit() -> str:
     try:
         for command in (ours, describe):
             answer = subprocess.run(
-                command, cwd=SHIPPED, capture_output=True, text=True, check=True
+                command, cwd=PACKAGE, capture_output=True, text=True, check=True
             )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
