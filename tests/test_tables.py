@@ -4,7 +4,9 @@ Each directive's page is made from a small repository, and compared with what st
 """
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -15,8 +17,10 @@ from sphinx.util.docutils import docutils_namespace
 from cifarlab import figures, recipes, records
 from cifarlab.engine import Epoch, Score
 from cifarlab_course.cli import TEMPLATE
+from cifarlab_course.sphinx import formulas, social, tables
 from tests.helpers import FP32
 
+ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "https://github.com/somebody/fork"
 FIRST, SECOND = "0123456789" * 4, "fedcba9876" * 4  # commits
 
@@ -110,18 +114,10 @@ PAGES = {
 
 def fill(root: Path) -> None:
     """Make the repository."""
-    shipped = root / "cifarlab" / "records" / "shipped"
-    for folder in (
-        "cifarlab/records/shipped/experiments",
-        "validation",
-        "constraints",
-        "lessons/exercises",
-    ):
-        (root / folder).mkdir(parents=True)
-    run(
-        shipped,
-        earlier_sessions=[{"processor": "H, a GPU", "epochs": 1}],
-    )
+    shipped, tasks = root / "cifarlab/records/shipped", root / "lessons/exercises"
+    for folder in (shipped / "experiments", tasks, root / "validation", root / "constraints"):
+        folder.mkdir(parents=True)
+    run(shipped, earlier_sessions=[{"processor": "H, a GPU", "epochs": 1}])
     run(
         shipped,
         recipe=recipes.get("fast", name="going-on", epochs=120),
@@ -140,7 +136,6 @@ def fill(root: Path) -> None:
         text = LESSON.format(title=title, minutes=minutes, one="walk", two=f"do {title.lower()}")
         cell = nbformat.v4.new_markdown_cell(text)
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), root / "lessons" / f"{name}.ipynb")
-    tasks = root / "lessons" / "exercises"
     of_a = ("lesson: 04-dilated-convolutions", "lesson: 01-a")
     exercise(
         tasks,
@@ -189,7 +184,7 @@ def section(tree: nodes.document, title: str) -> nodes.section:
     return found
 
 
-def tables(tree: nodes.Node) -> list[list[list[str]]]:
+def rows_of_tables(tree: nodes.Node) -> list[list[list[str]]]:
     """The texts of all tables, row by row."""
     return [
         [[cell.astext() for cell in row] for row in table.findall(nodes.row)]
@@ -209,7 +204,7 @@ def links(tree: nodes.Node) -> list[tuple[str, str]]:
 def test_a_row_of_runs_says_what_the_record_says(book):
     """10,020 seconds are 167 minutes, 29 are half of one; a lost session would hide a machine."""
     runs = book("book/records")
-    assert tables(runs) == [
+    assert rows_of_tables(runs) == [
         [
             "Recipe|Seed|Epochs|Test accuracy|Parameters|Training|Commit|Processor".split("|"),
             "going-on|0|2 of 120|unfinished|123,456|0 min|fedcba9 (changed)|A, 2 cores".split("|"),
@@ -228,7 +223,7 @@ def test_a_row_of_runs_says_what_the_record_says(book):
 def test_a_row_of_an_experiment_says_what_its_arm_says(book):
     experiments = book("book/experiments")
     assert "What does x buy?" in experiments.astext()
-    assert tables(experiments) == [
+    assert rows_of_tables(experiments) == [
         [
             "Arm|Parameters|Runs|Mean test accuracy|Its 95 % interval|Commit".split("|"),
             "with x|54,321|3|80.13 %|79.50 to 80.76\N{NO-BREAK SPACE}%|0123456, fedcba9".split("|"),
@@ -251,7 +246,7 @@ def test_reports_stand_newest_first_below_a_heading_of_their_own(book):
 def test_every_package_stands_among_the_licences(book):
     licences = book("book/licences")
     assert "200 packages, with their versions and licences" in licences.astext()
-    assert tables(licences) == [[["Package", "Version", "Licence"], *map(list, PACKAGES)]]
+    assert rows_of_tables(licences) == [[["Package", "Version", "Licence"], *map(list, PACKAGES)]]
 
 
 def test_a_figure_in_a_page_starts_with_what_the_page_says(book):
@@ -273,7 +268,7 @@ def test_a_lesson_s_facts_add_up_to_a_session(book):
 
 
 def test_a_row_of_exercises_says_what_the_master_says(book):
-    assert tables(book("book/teach/exercises")) == [
+    assert rows_of_tables(book("book/teach/exercises")) == [
         [
             ["Lesson", "Exercise", "Name", "Level", "Minutes", "Points", "Variants"],
             ["First steps", "The short way", "short-way", "a first step", "5", "1", "3"],
@@ -311,3 +306,37 @@ def test_a_practice_page_has_its_exercises_from_the_lowest_level_on(book):
         assert f"<details><summary>{title}</summary>" in fold
     host = "https://colab.research.google.com/github/somebody/fork/blob/main/lessons/exercises/"
     assert links(short) == [("Open “The short way” in Colab", f"{host}short-way.ipynb")]
+
+
+# ------------------------------------------------------------------------ the other extensions
+
+
+def test_every_public_module_of_the_package_stands_on_the_api_page_once():
+    """In the order of the course; what is called _private does not."""
+    lines = tables.Modules.lines(SimpleNamespace(FLOW=tables.Modules.FLOW), ROOT)
+    named = [line.removeprefix("## cifarlab.") for line in lines if line.startswith("## ")]
+    files = [path.relative_to(ROOT / "cifarlab") for path in ROOT.glob("cifarlab/**/*.py")]
+    names = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files]
+    public = [name for name in names if "_" not in (name[0], name.rpartition(".")[2][0])]
+    assert sorted(named) == sorted(public)
+    assert named.index("data") < named.index("engine") < named.index("records")
+    assert lines.count("   :members:") == len(named)
+
+
+def test_a_formula_is_written_without_a_script():
+    formula = formulas.mathml(nodes.math(text=r"\frac{a}{2}"))
+    assert re.findall(r"<(\w+)[^>]*>([^<]*)", re.sub(r"\s*\n\s*", "", formula)) == [
+        *(("math", ""), ("mfrac", ""), ("mi", "a"), ("mn", "2"))
+    ]
+
+
+def test_the_card_shows_nine_taps_with_gaps_between_and_another_colour_in_the_middle():
+    card = social.card()
+    assert card.size == (1200, 630)
+    ground, tap, middle = (card.getpixel(place) for place in ((10, 10), (130, 165), (280, 315)))
+    assert len({ground, tap, middle}) == 3
+    for row in range(3):
+        for column in range(3):
+            x, y = 130 + 150 * column, 165 + 150 * row
+            assert card.getpixel((x, y)) == (middle if row == column == 1 else tap)
+            assert card.getpixel((x + 60, y)) == card.getpixel((x, y + 60)) == ground
