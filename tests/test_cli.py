@@ -16,6 +16,7 @@ from torch import nn
 from cifarlab import cli, data, engine, recipes, records
 from cifarlab._files import replacing
 from cifarlab.receptive_field import Box
+from cifarlab.schema import Epoch, Score
 
 CPU = ["--device", "cpu", "--precision", "fp32"]
 
@@ -93,10 +94,10 @@ def test_a_run_is_trained_recorded_and_evaluated_to_the_same_number(run, trainin
 
 
 @pytest.mark.parametrize(
-    ("held_out", "words"), [(None, ""), (engine.Score(0.8, 71.234), "  held out  71.23 %")]
+    ("held_out", "words"), [(None, ""), (Score(0.8, 71.234), "  held out  71.23 %")]
 )
 def test_an_epoch_s_line_says_which_number_is_which(held_out, words):
-    epoch = engine.Epoch(7, 0.1, engine.Score(1.23456, 45.678), held_out, 12.4, 3.6, 2.0)
+    epoch = Epoch(7, 0.1, Score(1.23456, 45.678), held_out, 12.4, 3.6, 2.0)
     line = f"epoch  7/30  loss 1.2346  train  45.68 %{words}  12 s + 4 s"
     assert cli.describe(epoch, 30) == line
 
@@ -151,7 +152,7 @@ def test_json_tells_each_epoch_and_then_the_result(training, tmp_path, validatio
     *epochs, result = [json.loads(line) for line in out.splitlines()]
     assert status == 0
     history = records.load(tmp_path / "run").history
-    assert [engine.read_epoch(epoch) for epoch in epochs] == history
+    assert [Epoch.read(epoch) for epoch in epochs] == history
     assert result["record"] == str(tmp_path / "run" / "record.json")
     kind = "validation_accuracy" if validation else "test_accuracy"
     assert result[kind] == history[-1].held_out.accuracy
@@ -234,8 +235,8 @@ def test_a_killed_command_goes_on_with_resume_and_leaves_the_same_record(
     resumed, whole = records.load(out), records.load(tmp_path / "run")
     assert [epoch.train for epoch in resumed.history] == [epoch.train for epoch in whole.history]
     assert resumed.test_accuracy == whole.test_accuracy
-    assert [session["epochs"] for session in resumed.earlier_sessions] == [1]
-    assert resumed.earlier_sessions[0]["precision"] == "fp32"
+    assert [session.epochs for session in resumed.earlier_sessions] == [1]
+    assert resumed.earlier_sessions[0].precision == "fp32"
     for name, tensor in records.load_network(out).state_dict().items():
         assert torch.equal(tensor, records.load_network(tmp_path / "run").state_dict()[name])
 
@@ -287,7 +288,7 @@ def test_a_damaged_checkpoint_is_answered_in_one_line(training, tmp_path):
 
 def test_to_resume_where_nothing_is_says_so_and_leaves_nothing(training, tmp_path):
     message = refused(training("--resume"))
-    assert "holds no run" in message and "without --resume" in message
+    assert "no run to resume" in message and "without --resume" in message
     assert not (tmp_path / "run").exists()
 
 

@@ -4,6 +4,7 @@ The arithmetic is JavaScript, so a browser computes it; without one these tests 
 """
 
 import base64
+import dataclasses
 import doctest
 import html
 import io
@@ -24,7 +25,9 @@ from torchvision import models
 
 from cifarlab import data, diagnostics, figures, live, model, recipes, records
 from cifarlab.receptive_field import Field, _taps, analyze
+from cifarlab.schema import Epoch, Score
 from cifarlab_course.artefacts import export
+from tests.helpers import tiny_record
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -741,13 +744,18 @@ def test_the_browser_has_every_record_and_draws_its_history(compute):
         assert curves["original-2023", measure] == expected
 
 
-def test_a_run_that_was_carried_to_another_machine_names_both_in_their_order():
-    first, second = {"processor": "A, 2 cores"}, {"processor": "B, 2 cores"}
-    over_time = figures.recorded.over_time
-    assert over_time(first, "processor") == "A, 2 cores"
-    carried = {"earlier_sessions": [first, first], **second}
-    assert over_time(carried, "processor") == "A, 2 cores; then B, 2 cores"
-    assert over_time({"earlier_sessions": [first], **first}, "processor") == "A, 2 cores"
+def test_a_run_that_was_carried_to_another_machine_tells_each_of_its_sessions():
+    """In their order, and each thing once: commit, versions, processor, threads, precision."""
+    second = tiny_record(10.0, 20.0, 30.0, commit="d" * 40, processor="B", threads=4)
+    first = dataclasses.replace(
+        second.sessions[0], commit="c" * 40, processor="A", versions={"torch": "2.11.0"}, epochs=1
+    )
+    carried = dataclasses.replace(second, earlier_sessions=[first, first])
+    setting = figures.recorded.run(carried)["setting"]
+    assert setting["commit"] == f"{'c' * 40}; then {'d' * 40}"
+    assert setting["processor"] == "A; then B"
+    assert setting["versions"] == "torch 2.11.0; then python 3.11.7, torch 2.14.1"
+    assert setting["threads"] == "4" and setting["precision"] == "fp32"
 
 
 def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
@@ -824,53 +832,40 @@ def test_the_line_stands_at_the_epoch_that_is_read_and_the_table_has_all_values(
 
 
 def test_the_browser_says_of_a_run_what_its_record_says():
-    """10,020 seconds are 167 minutes; what another machine did is told with it."""
-    scored = {"loss": 1.5, "accuracy": 71.254321}
-    record = {
-        "recipe": {"name": "small", "epochs": 3},
-        "seed": 4,
-        "commit": "0123456",
-        "data": "CIFAR-10",
-        "scored_on": "test",
-        "parameters": 1000,
-        "multiply_adds": 2000,
-        "processor": "A, 2 cores",
-        "threads": 2,
-        "precision": "bf16",
-        "memory_format": "channels_last",
-        "versions": {"python": "3.11.7", "torch": "2.14.1"},
-        "seconds": {"training": 10_020.0, "evaluation": 90.0},
-        "load": 1.2345,
-        "history": [{"number": 1, "learning_rate": 0.1, "train": scored, "held_out": None}],
-        "earlier_sessions": [{"processor": "H, a GPU", "threads": 1, "precision": "bf16"}],
-    }
+    """10,020 seconds are 167 minutes."""
+    history = [
+        Epoch(1, 0.1, Score(2.0, 40.0), None, 60.0, 1.0, 2.0),
+        Epoch(2, 0.05, Score(1.75, 50.0), Score(1.5, 71.254321), 60.0, 1.0, 2.0),
+    ]
+    seconds = {"training": 10_020.0, "evaluation": 90.0}
+    record = tiny_record(seed=3, history=history, seconds=seconds, load=1.2345)
     assert figures.recorded.run(record) == {
-        "name": "small-seed4",
-        "group": "small",
-        "recipe": {"epochs": 3},
+        "name": "tiny-seed3",
+        "group": "tiny",
+        "recipe": {"network": "tiny", "epochs": 0},
         "setting": {
-            "seed": 4,
-            "commit": "0123456",
-            "data": "CIFAR-10",
+            "seed": 3,
+            "commit": "c" * 40,
+            "data": "CIFAR-10: 50000 images, scored on 10000",
             "scored on": "test",
-            "epochs run": 1,
-            "parameters": 1000,
-            "multiply-adds": 2000,
-            "processor": "H, a GPU; then A, 2 cores",
-            "threads": "1; then 2",
-            "precision": "bf16",
-            "memory format": "channels_last",
+            "epochs run": 2,
+            "parameters": 960,
+            "multiply-adds": 1234,
+            "processor": "a processor",
+            "threads": "2",
+            "precision": "fp32",
+            "memory format": "NCHW",
             "versions": "python 3.11.7, torch 2.14.1",
             "minutes of training": 167.0,
             "load": 1.2,
         },
         "history": {
-            "epochs": [1],
-            "learning_rate": [0.1],
-            "train_loss": [1.5],
-            "train_accuracy": [71.254],
-            "held_out_loss": [None],
-            "held_out_accuracy": [None],
+            "epochs": [1, 2],
+            "learning_rate": [0.1, 0.05],
+            "train_loss": [2.0, 1.75],
+            "train_accuracy": [40.0, 50.0],
+            "held_out_loss": [None, 1.5],
+            "held_out_accuracy": [None, 71.254],
         },
     }
 
@@ -884,10 +879,10 @@ def value(epoch, measure: str) -> float | None:
 
 
 def test_an_epoch_that_was_not_evaluated_has_no_point(compute):
-    scored = {"loss": 1.5, "accuracy": 40.0}
+    scored = Score(1.5, 40.0)
     epochs = [
-        {"number": 1, "learning_rate": 0.1, "train": scored, "held_out": None},
-        {"number": 2, "learning_rate": 0.05, "train": scored, "held_out": scored},
+        Epoch(1, 0.1, scored, None, 60.0, 1.0, None),
+        Epoch(2, 0.05, scored, scored, 60.0, 1.0, None),
     ]
     run = {"history": figures.recorded.history(epochs)}
     held_out = compute("run-browser", "curve(x, 'held_out_loss')", [run])

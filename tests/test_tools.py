@@ -11,7 +11,7 @@ import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cifarlab import cli, data, engine, records
+from cifarlab import cli, data, engine, records, runs
 from cifarlab_course.artefacts import publish
 from cifarlab_course.lessons import validate
 
@@ -81,7 +81,7 @@ def test_a_published_network_scores_what_its_record_says(
     assert len(record.history) == (1 if stopped else 3)
     records.save(replace(record, data="CIFAR-10: all"), tmp_path / "run" / "record.json")
     publish.publish(tmp_path / "run")
-    _, held_out = cli.splits(synthetic=True, validation=False)
+    _, held_out = runs.splits(synthetic=True)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     score = engine.evaluate(records.load_network("tiny-seed0"), data.batches(held_out, plain))
     assert score.loss == pytest.approx(record.history[-1].held_out.loss, rel=1e-4)
