@@ -5,20 +5,23 @@ Lesson: Live predictions.
 
 import base64
 import importlib
-import io
+import warnings
 from dataclasses import dataclass
 from types import ModuleType
 
 import ipywidgets
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
-from cifarlab import data, diagnostics, plots
+from cifarlab import _picture_file, data, diagnostics, plots
 from cifarlab.data import Split
 from cifarlab.recipes import Recipe
 
 SIZE = 32  # pixels, of every picture that the networks of the course learned from
+
+# How a HEIC file begins, after its first four bytes.
+HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1")}
 
 
 @dataclass(frozen=True)
@@ -35,27 +38,44 @@ def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
 
     `picture` is the content of an image file, or an array (H, W, 3) uint8. The largest square in
     its middle is kept; transparent parts turn white; a photograph is turned as its camera noted.
+    What else a file says of itself changes nothing, not even where it is broken.
 
     Raises: ValueError if it is no picture.
     Lesson: Live predictions.
     """
     try:
-        if isinstance(picture, np.ndarray):
-            opened = Image.fromarray(picture)
-        else:
-            opened = ImageOps.exif_transpose(Image.open(io.BytesIO(picture)))
-        if opened.mode.startswith(("I", "F")):  # converted, it would be white all over
-            raise ValueError(f"its mode is {opened.mode}; 8 bits a channel are needed")
-        layered = opened.convert("RGBA")
-    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures and of odd notes
+            if isinstance(picture, np.ndarray):
+                upright = Image.fromarray(picture)
+            else:
+                upright = _picture_file.turned(bytes(memoryview(picture)))
+            if upright.mode.startswith(("I", "F")):  # converted, it would be white all over
+                raise ValueError(f"its mode is {upright.mode}; 8 bits a channel are needed")
+            layered = upright.convert("RGBA")
+            white = Image.new("RGBA", layered.size, "white")
+            whole = Image.alpha_composite(white, layered).convert("RGB")
+            return np.asarray(ImageOps.fit(whole, (SIZE, SIZE), Image.Resampling.BICUBIC))
+    except Exception as error:  # Pillow may raise anything: it has no class for a broken file
         what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"
         raise ValueError(
-            f"{what} is no picture that can be read ({error}); give a PNG, JPEG or WebP file, or "
-            "an array (H, W, 3) uint8."
+            f"{what} is no picture that can be read ({_reason(picture, error)}); give a PNG, JPEG "
+            "or WebP file, or an array (H, W, 3) uint8."
         ) from error
-    white = Image.new("RGBA", layered.size, "white")
-    whole = Image.alpha_composite(white, layered).convert("RGB")
-    return np.asarray(ImageOps.fit(whole, (SIZE, SIZE), Image.Resampling.BICUBIC))
+
+
+def _reason(picture: bytes | np.ndarray, error: Exception) -> str:
+    """Why `picture` can't be read, in words that help."""
+    if isinstance(picture, bytes) and not picture:
+        return "it is empty"
+    if isinstance(picture, bytes) and picture[4:12] in HEIC:
+        return (
+            "it is a HEIC, as iPhones take them: share it as JPEG, or choose Settings, Camera, "
+            "Formats, Most Compatible"
+        )
+    if isinstance(error, UnidentifiedImageError):  # it names an address in memory
+        return "it begins as no kind of picture does that Pillow knows"
+    return str(error) or type(error).__name__
 
 
 def predict(network: nn.Module, recipe: Recipe, picture: bytes | np.ndarray) -> Prediction:

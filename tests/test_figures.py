@@ -15,6 +15,7 @@ import sys
 
 import export
 import numpy as np
+import picture_files
 import pytest
 import torch
 from PIL import Image
@@ -830,15 +831,39 @@ def files(photographs):
     yield "grey", content(photograph.convert("L"))
 
 
-def test_a_page_shrinks_pictures_as_the_package_does(browser, photographs):
-    """But for one step in 255: Pillow and a browser round transparency and JPEG differently."""
+@pytest.fixture
+def seen_in_page(browser):
+    """seen_in_page(file): what `picture.js` leaves of a picture file, (32, 32, 3)."""
     page = browser.new_page()
     page.add_script_tag(content=(figures.FOLDER / "picture.js").read_text(encoding="utf-8"))
-    for what, file in files(photographs):
+
+    def see(file: bytes) -> np.ndarray:
         shrink = "async (x) => [...await seenOfFile(await (await fetch(x)).blob())]"
         address = f"data:;base64,{base64.b64encode(file).decode()}"
-        found = np.array(page.evaluate(shrink, address)).reshape(32, 32, 3)
-        assert np.abs(found - live.as_seen(file).astype(int)).max() <= 1, what
+        return np.array(page.evaluate(shrink, address)).reshape(32, 32, 3)
+
+    yield see
+    page.close()
+
+
+def steps_apart(seen_in_page, file):
+    """The largest difference of page and package; 1 in 255 comes of rounding."""
+    return np.abs(seen_in_page(file) - live.as_seen(file).astype(int)).max()
+
+
+def test_a_page_shrinks_pictures_as_the_package_does(seen_in_page, photographs):
+    """But for one step in 255: Pillow and a browser round transparency and JPEG differently."""
+    for what, file in files(photographs):
+        assert steps_apart(seen_in_page, file) <= 1, what
+
+
+def test_a_page_passes_over_notes_as_the_package_does(seen_in_page):
+    """EXIF in which only the orientation is sound, EXIF without one, and all other notes."""
+    exif = picture_files.ODD_EXIF | picture_files.NO_ORIENTATION
+    odd = {f"JPEG, {what}": picture_files.jpeg((1, b"Exif\0\0" + exif[what])) for what in exif}
+    odd |= {f"PNG, {what}": picture_files.png((b"eXIf", exif[what])) for what in exif}
+    for what, file in (odd | picture_files.ODD_NOTES).items():
+        assert steps_apart(seen_in_page, file) <= 1, what
 
 
 def test_the_sentence_on_confidence_reads_the_right_bin(compute):

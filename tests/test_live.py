@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +85,48 @@ def test_other_kinds_of_pictures_are_taken(mode):
 def test_what_is_no_picture_is_refused(nothing, named):
     with pytest.raises(ValueError, match=rf"{named} is no picture .* PNG, JPEG or WebP"):
         live.as_seen(nothing)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("nothing", "remedy"),
+    [
+        (HEIC, "it is a HEIC, as iPhones take them: share it as JPEG, or"),
+        (HEIC.replace(b"ftypheic", b"ftypmif1"), "it is a HEIC"),
+        (b"", "it is empty"),
+        (b"%PDF-1.7 not a picture", "it begins as no kind of picture does"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it begins as no kind of picture does"),
+    ],
+)
+def test_the_reason_is_in_words_that_a_reader_can_use(nothing, remedy):
+    with pytest.raises(ValueError) as caught:
+        live.as_seen(nothing)
+    assert f"the file is no picture that can be read ({remedy}" in str(caught.value)
+    assert " object at " not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [struct.error("bad"), ZeroDivisionError(), AssertionError(), MemoryError(), KeyError(1)],
+)
+def test_whatever_pillow_raises_is_a_value_error_that_names_it(monkeypatch, trouble):
+    def fail(_):
+        raise trouble
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ValueError, match="the file is no picture") as caught:
+        live.as_seen(b"any")
+    assert (str(trouble) or type(trouble).__name__) in str(caught.value)
+
+
+def test_of_a_large_picture_no_warning_is_given(monkeypatch):
+    """Pillow warns of more than 89 million pixels, and refuses more than twice as many."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    assert live.as_seen(file(striped(40, 40))).shape == (32, 32, 3)
+    with pytest.raises(ValueError, match=r"the file is no picture .*exceeds limit"):
+        live.as_seen(file(striped(80, 80)))
 
 
 @pytest.fixture(scope="module")
