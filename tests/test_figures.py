@@ -857,6 +857,18 @@ def test_a_page_shrinks_pictures_as_the_package_does(seen_in_page, photographs):
         assert steps_apart(seen_in_page, file) <= 1, what
 
 
+def test_a_page_shrinks_every_size_as_the_package_does(seen_in_page):
+    """Noise, which shows every difference; Pillow takes rows or columns first, by the shape."""
+    chance = np.random.default_rng(0)
+    sides = [1, 2, 5, 29, 30, 31, 32, 33, 34, 63, 64, 65, 100, 301]
+    sizes = {(31, 33), (33, 31), (30, 33), (29, 31), (640, 427), (500, 1), (1, 500), (3, 2000)}
+    sizes |= {(sides[n], sides[(n * k + k) % len(sides)]) for n in range(14) for k in (1, 3, 5)}
+    for width, height in sorted(sizes):
+        noise = chance.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        file = picture_files.content(Image.fromarray(noise))
+        assert steps_apart(seen_in_page, file) <= 1, (width, height)
+
+
 def test_a_page_passes_over_notes_as_the_package_does(seen_in_page):
     """EXIF in which only the orientation is sound, EXIF without one, and all other notes."""
     exif = picture_files.ODD_EXIF | picture_files.NO_ORIENTATION

@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +120,51 @@ def test_whatever_pillow_raises_is_a_value_error_that_names_it(monkeypatch, trou
     with pytest.raises(ValueError, match="the file is no picture") as caught:
         live.as_seen(b"any")
     assert (str(trouble) or type(trouble).__name__) in str(caught.value)
+
+
+SIZES = [(31, 33), (33, 31), (30, 33), (1, 500), (500, 1), (2, 3), (24, 40), (129, 64), (333, 500)]
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1, 1), (32, 32), (40, 32), (32, 40), (640, 427)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_rows_are_shrunk_before_columns_whatever_the_shape(size, mode):
+    """As in `picture.js`; Pillow alone takes the one or the other first, by version and shape."""
+    chance = np.random.default_rng(0)
+    channels = len(mode)
+    pixels = chance.integers(0, 256, (*size[::-1], channels), dtype=np.uint8)
+    picture = Image.fromarray(pixels.squeeze(axis=2) if channels == 1 else pixels)
+    (width, height), side = size, min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    white = Image.new("RGBA", size, "white")
+    whole = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    bicubic = Image.Resampling.BICUBIC
+    narrow = whole.resize((32, height), bicubic, (left, 0, left + side, height))
+    expected = narrow.resize((32, 32), bicubic, (0, top, 32, top + side))
+    assert np.array_equal(live.as_seen(file(picture)), np.asarray(expected))
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
+    """A byte a pixel, here. Pillow keeps a pointer of 8 bytes for each row."""
+    pytest.importorskip("resource")  # not on Windows
+    sizes = [(1, 1_000_000), (3_000, 3_000), (300_000, 50)]
+    for size in sizes:
+        Image.new("L", size, 77).save(tmp_path / f"{size[0]}.png")
+    program = """
+import resource, sys
+from pathlib import Path
+from cifarlab import live
+for path in sys.argv[1:]:
+    content = Path(path).read_bytes()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (live.as_seen(content) == 77).all()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    paths = [str(tmp_path / f"{size[0]}.png") for size in sizes]
+    command = [sys.executable, "-c", program, *paths]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    taken = sum(map(int, done.stdout.split())) * unit
+    assert taken < 60e6  # four copies in RGBA of the largest alone are 240 MB
 
 
 def test_of_a_large_picture_no_warning_is_given(monkeypatch):
