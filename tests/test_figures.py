@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import export
 import numpy as np
@@ -26,6 +27,8 @@ from torchvision import models
 
 from cifarlab import data, diagnostics, figures, live, model, recipes, records, taps
 from cifarlab.receptive_field import Field, analyze
+
+ROOT = Path(__file__).parents[1]
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -876,6 +879,16 @@ def test_a_page_passes_over_notes_as_the_package_does(seen_in_page):
     odd |= {f"PNG, {what}": picture_files.png((b"eXIf", exif[what])) for what in exif}
     for what, file in (odd | picture_files.ODD_NOTES).items():
         assert steps_apart(seen_in_page, file) <= 1, what
+
+
+def test_only_the_package_turns_a_webp_and_the_page_says_so(seen_in_page):
+    """Should this fail because the browser turns it as well, the sentence can go."""
+    file = picture_files.webp(picture_files.exif(picture_files.ORIENTATION))
+    unturned = live.as_seen(picture_files.webp(b""))
+    upright = np.rot90(np.asarray(picture_files.lopsided()), -1)
+    assert np.array_equal(live.as_seen(file), live.as_seen(upright.copy()))
+    assert np.abs(seen_in_page(file) - unturned.astype(int)).max() <= 1
+    assert "orientation of a WebP" in (ROOT / "book" / "live.md").read_text(encoding="utf-8")
 
 
 def test_the_sentence_on_confidence_reads_the_right_bin(compute):
