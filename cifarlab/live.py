@@ -6,6 +6,7 @@ Lesson: Live predictions.
 import base64
 import importlib
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -197,37 +198,32 @@ class Panel(ipywidgets.VBox):
 
     def on_upload(self, change: dict) -> None:
         """Answer the file that was given last."""
-        if files := contents(change["new"]):
-            self.show(files[-1])
+        if change["new"]:
             # Emptied, the upload hears of the same file again; ipywidgets 7 has a read-only dict.
             self.upload.set_trait("value", type(self.upload.value)())
+            self.show(lambda: contents(change["new"])[-1])
 
     def on_sample(self, change: dict) -> None:
         """Answer the sample that was chosen."""
         if change["new"] is not None:
-            self.show(self.samples.images[change["new"]])
+            self.show(lambda: self.samples.images[change["new"]])
 
     def on_camera(self, _: ipywidgets.Button) -> None:
         """Answer what the camera sees."""
-        try:
-            picture = photograph()
-        except ValueError as error:
-            self.say(error)
-        else:
-            self.show(picture)
+        self.show(photograph)
 
-    def say(self, error: ValueError) -> None:
-        """Replace what stands below by what is wrong."""
+    def show(self, take: Callable[[], bytes | np.ndarray]) -> None:
+        """Replace what stands below by the answer to the picture that `take` gives, or by words."""
         self.answer.outputs = ()
-        self.answer.append_stdout(f"{error}\n")
-
-    def show(self, picture: bytes | np.ndarray) -> None:
-        """Replace what stands below by the answer to `picture`, or by what is wrong with it."""
         try:
-            found = predict(self.network, self.recipe, picture)
+            found = predict(self.network, self.recipe, take())
+            classes = self.samples.classes
+            plot = plots.prediction(found.image, found.probabilities, found.maps, classes)
+            self.answer.append_display_data(plot)
         except ValueError as error:
-            self.say(error)
-            return
-        self.answer.outputs = ()
-        plot = plots.prediction(found.image, found.probabilities, found.maps, self.samples.classes)
-        self.answer.append_display_data(plot)
+            self.answer.append_stdout(f"{error}\n")
+        except Exception as error:  # leaving a callback, it would end unseen in a log
+            self.answer.append_stdout(
+                f"No answer: {type(error).__name__}: {error}. Try another picture; to see where it "
+                "fails, call live.predict(network, recipe, picture) in a cell.\n"
+            )

@@ -241,6 +241,49 @@ def test_the_same_file_is_answered_again_after_another_answer(panel):
         assert "is no picture" in words
 
 
+class Odd(Exception):
+    """What nobody thought of."""
+
+
+@pytest.mark.parametrize(
+    ("where", "trouble"),
+    [
+        ("live.as_seen", struct.error("no room")),
+        ("live.as_seen", MemoryError()),
+        ("live.predict", RuntimeError("no GPU")),
+        ("plots.prediction", KeyError("a")),
+        ("live.ipywidgets.Output.append_display_data", Odd("so")),
+    ],
+)
+def test_whatever_goes_wrong_is_answered_in_words_and_the_answer_before_it_goes(
+    panel, monkeypatch, where, trouble
+):
+    """Out of a callback an exception would go to a log that nobody reads."""
+
+    def fail(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(f"cifarlab.{where}", fail)
+    picture = {"name": "a.png", "type": "", "size": 4, "last_modified": datetime.now(UTC)}
+    picture["content"] = file(striped(90, 60))
+    for choose in (
+        lambda: panel.upload.set_trait("value", (picture,)),
+        lambda: panel.sample.set_trait("value", 1),
+    ):
+        panel.answer.outputs = ({"output_type": "display_data", "data": {}, "metadata": {}},)
+        choose()
+        (words,) = shown(panel)
+        assert type(trouble).__name__ in words and str(trouble) in words
+        assert "live.predict" in words
+        assert panel.upload.value == (), "the same file could not be given again"
+
+
+def test_an_upload_without_content_is_answered_in_words(panel):
+    panel.on_upload({"new": {"a.png": {}}})
+    (words,) = shown(panel)
+    assert "content" in words
+
+
 def test_an_upload_that_was_taken_back_changes_nothing(panel):
     panel.on_upload({"new": ()})
     assert shown(panel) == []
