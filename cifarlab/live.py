@@ -126,12 +126,14 @@ CAMERA = """
 new Promise(async (resolve, reject) => {
   const part = (tag) => document.body.appendChild(document.createElement(tag));
   const video = part("video");
+  [video.muted, video.playsInline] = [true, true]; // else an iPhone refuses, or fills its screen
   const end = () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
     video.remove();
   };
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    const away = { video: { facingMode: "environment" } }; // from the reader
+    video.srcObject = await navigator.mediaDevices.getUserMedia(away);
     await video.play();
   } catch (error) {
     end();

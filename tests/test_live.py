@@ -341,6 +341,33 @@ def test_a_camera_that_was_not_allowed_is_answered_in_words(network, in_colab):
     assert "upload one instead" in words
 
 
+def test_the_camera_of_a_telephone_looks_away_from_its_reader_and_stays_in_the_page(browser):
+    """An iPhone plays only what is silent, and in full screen unless told otherwise."""
+    with browser.new_context(permissions=["camera"]) as context:
+        page = context.new_page()
+        page.goto((Path(__file__).parent / "cases" / "summary.txt").as_uri())
+        found = page.evaluate(
+            """async (camera) => {
+                const asked = [];
+                const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+                navigator.mediaDevices.getUserMedia = (what) => (asked.push(what), open(what));
+                const played = [];
+                const { play } = HTMLMediaElement.prototype;
+                HTMLMediaElement.prototype.play = function () {
+                    played.push([this.muted, this.playsInline]);
+                    return play.call(this);
+                };
+                const taken = eval(camera);
+                while (!document.querySelector("button")) await new Promise(requestAnimationFrame);
+                document.querySelector("button").click();
+                await taken;
+                return { asked, played };
+            }""",
+            live.CAMERA,
+        )
+    assert found == {"asked": [{"video": {"facingMode": "environment"}}], "played": [[True, True]]}
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_the_script_of_the_camera_takes_a_picture_in_a_browser(allowed, in_colab, browser):
     """Chromium's own camera sees mostly green."""
