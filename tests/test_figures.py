@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import picture_files
 import pytest
 import torch
 from PIL import Image
@@ -29,6 +28,7 @@ from cifarlab import data, diagnostics, figures, live, model, recipes, records
 from cifarlab.receptive_field import Field, _taps, analyze
 from cifarlab.schema import Epoch, Score
 from cifarlab_course.artefacts import export
+from tests import picture_files
 from tests.helpers import tiny_record
 
 ROOT = Path(__file__).parents[1]

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import NO_ORIENTATION, ODD_EXIF, ODD_NOTES, content, jpeg, lopsided, png, webp
 from PIL import Image, ImageOps
 
 from cifarlab import live
+from tests.picture_files import (
+    NO_ORIENTATION,
+    ODD_EXIF,
+    ODD_NOTES,
+    content,
+    jpeg,
+    lopsided,
+    png,
+    webp,
+)
 
 FILES = {
     "JPEG": lambda exif: jpeg((1, b"Exif\0\0" + exif)),
