@@ -11,6 +11,12 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
+# What a caller names goes by the environment: a shell would read its quotes and backticks, make its
+# dollars, and other users of the machine a SECRET.
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET
+$(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
+export $(NAMED)
+
 # What the book's practice pages show: with solutions, or without (make book EDITION=students).
 EDITION ?= full
 export EDITION
@@ -20,7 +26,7 @@ export EDITION
 	grade lab clean
 
 help: ## Show the commands
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
@@ -59,15 +65,14 @@ links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	$(COURSE) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) start "$(NAME)"
+	$(COURSE) start "$$NAME"
 
-# SECRET goes by the environment, where other users of the machine cannot read it.
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(COURSE) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+	@$(COURSE) assignment $$EXERCISES --out "$$OUT" --title "$$TITLE" --open "$$OPEN"
 
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(COURSE) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
-		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
+	@$(COURSE) grade $$EXERCISES --submissions "$$SUBMISSIONS" --out "$$OUT" --timeout "$$TIMEOUT" \
+		--jobs "$$JOBS" --unsafe "$$UNSAFE"
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons
