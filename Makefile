@@ -74,8 +74,10 @@ grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade
 	@$(COURSE) grade $$EXERCISES --submissions "$$SUBMISSIONS" --out "$$OUT" --timeout "$$TIMEOUT" \
 		--jobs "$$JOBS" --unsafe "$$UNSAFE"
 
+# Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir lessons
+	$(BIN)/jupyter lab --notebook-dir lessons \
+		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
 
 clean: ## Remove all that was installed, built or cached here; runs stay
 	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -191,12 +191,16 @@ class Panel(ipywidgets.VBox):
             description="or a sample",
         )
         self.camera = ipywidgets.Button(description="Camera")
+        self.limit = ipywidgets.Label(
+            "A file of at most 10 MB: Jupyter drops larger ones without a word "
+            "(JupyterLab from `make lab`: 100 MB)."
+        )
         self.answer = ipywidgets.Output()
         self.upload.observe(self.on_upload, "value")
         self.sample.observe(self.on_sample, "value")
         self.camera.on_click(self.on_camera)
         ways = [self.upload, self.sample, *([self.camera] if colab() else [])]
-        super().__init__([ipywidgets.HBox(ways), self.answer])
+        super().__init__([ipywidgets.HBox(ways), self.limit, self.answer])
 
     def on_upload(self, change: dict) -> None:
         """Answer the file that was given last."""

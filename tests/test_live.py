@@ -284,6 +284,12 @@ def test_an_upload_without_content_is_answered_in_words(panel):
     assert "content" in words
 
 
+def test_the_panel_says_how_large_a_file_may_be(panel):
+    words = [part.value for part in panel.children if isinstance(part, live.ipywidgets.Label)]
+    assert len(words) == 1
+    assert "10 MB" in words[0] and "`make lab`: 100 MB" in words[0]
+
+
 def test_an_upload_that_was_taken_back_changes_nothing(panel):
     panel.on_upload({"new": ()})
     assert shown(panel) == []
