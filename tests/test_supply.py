@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
@@ -94,3 +96,27 @@ def test_a_workflow_may_write_only_in_a_job_that_runs_no_code_of_the_repository(
         checkouts = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
         assert all(step["with"]["persist-credentials"] is False for step in checkouts), name
         assert "permissions" not in job or not checkouts, name
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_a_checkout_on_windows_has_the_line_ends_of_unix(tmp_path):
+    """Git for Windows writes its own by default, which neither bash nor make can read."""
+    files = [".ci/run", "Makefile", "book/live.md", "cifarlab/figures/live-samples.webp"]
+    attributes = ROOT / ".gitattributes"
+    names = [*files, *([attributes.name] if attributes.exists() else [])]
+    originals = {name: (ROOT / name).read_bytes() for name in names}
+    for name, content in originals.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
+    def git(*words):
+        options = ["-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *options, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "--message", "all")
+    for name in files:
+        (tmp_path / name).unlink()
+    git("checkout", "--", ".")
+    assert {name: (tmp_path / name).read_bytes() for name in names} == originals
