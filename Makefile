@@ -26,7 +26,7 @@ export EDITION
 	grade lab clean
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
