@@ -12,6 +12,12 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
+# What a caller names goes by the environment: a shell would read its quotes and backticks, make its
+# dollars, and other users of the machine a SECRET.
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET
+$(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
+export $(NAMED)
+
 # What the book's practice pages show: with solutions, or without (make book EDITION=students).
 EDITION ?= full
 export EDITION
@@ -69,18 +75,19 @@ links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	$(COURSE) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) start "$(NAME)"
+	$(COURSE) start "$$NAME"
 
-# SECRET goes by the environment, where other users of the machine cannot read it.
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(COURSE) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+	@$(COURSE) assignment $$EXERCISES --out "$$OUT" --title "$$TITLE" --open "$$OPEN"
 
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(COURSE) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
-		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
+	@$(COURSE) grade $$EXERCISES --submissions "$$SUBMISSIONS" --out "$$OUT" --timeout "$$TIMEOUT" \
+		--jobs "$$JOBS" --unsafe "$$UNSAFE"
 
+# Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir lessons
+	$(BIN)/jupyter lab --notebook-dir lessons \
+		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
 
 clean: ## Remove all that was installed, built or cached here; runs stay
 	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info
