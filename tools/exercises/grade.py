@@ -326,13 +326,23 @@ def grade(
 ) -> dict[str, Result]:
     """The result of each learner, from the file of results or newly graded.
 
-    Raises: NotStarted, after the others have been graded, if a sandbox did not start.
+    Raises: NotStarted, after the others have been graded, if a sandbox did not start;
+    KeyboardInterrupt with the learners whose submissions were running.
     """
     settings = settings_digest(assignment, seconds)
     with Runner(seconds=120, imports=assignment.imports) as trusted:
         right = {each.name: expected(trusted, each) for each in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
+    runners: list[Runner] = []
+    stopped = threading.Event()
+
+    def start() -> Runner:
+        runner = make()
+        runners.append(runner)
+        if stopped.is_set():
+            runner.cancel()
+        return runner
 
     def one(each: Submission) -> Result:
         if each.reason:
@@ -340,7 +350,7 @@ def grade(
         digest = hashlib.sha256(settings + each.data).hexdigest()
         if digest not in kept.known:
             try:
-                kept.add(digest, graded(each.data, assignment, right, make))
+                kept.add(digest, graded(each.data, assignment, right, start))
             except NotStarted:
                 raise
             except Exception as error:  # whatever it is, the others are to be graded
@@ -359,8 +369,12 @@ def grade(
                 except NotStarted as error:
                     failures.append(error)
         except KeyboardInterrupt:
+            names = [learner for future, learner in running.items() if future.running()]
+            stopped.set()
+            for runner in tuple(runners):
+                runner.cancel()
             pool.shutdown(cancel_futures=True)
-            raise
+            raise KeyboardInterrupt(", ".join(names)) from None
         finally:
             bar.close()
     if failures:

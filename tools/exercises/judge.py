@@ -178,7 +178,7 @@ class Runner:
                 deadline = time.monotonic() + START
 
                 def look() -> None:
-                    if time.monotonic() > deadline:
+                    if self.cancelled or time.monotonic() > deadline:
                         raise Stopped(f"it was not ready after {START} seconds")
 
                 Line(self.control, look).hear()
@@ -251,8 +251,7 @@ class Runner:
                     attempt.expect_silence()
                     attempt.say({"steps": [step[:2] for step in asked]})
                     values = listed(attempt.hear(), sum(kind == "ask" for kind, *_ in asked))
-                else:
-                    ours.shutdown(socket.SHUT_WR)
+                ours.shutdown(socket.SHUT_WR)  # nothing more is asked
                 if Line(self.control, look).hear() != 0:
                     raise Stopped(ENDED)
                 attempt.expect_silence()
