@@ -150,8 +150,9 @@ def grade(options: argparse.Namespace) -> int:
     except (ValueError, OSError, NotStarted) as error:
         print(f"grade: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("grade: stopped; the same command goes on from here.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        names = f" while it graded {stopped}" if str(stopped) else ""
+        print(f"grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
         return 130
     flagged = [learner for learner, row in rows.items() if row.flags]
     print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")
