@@ -34,7 +34,6 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
-	$(COURSE) results check
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
@@ -51,23 +50,31 @@ constraints: .venv/all ## Write down the exact versions of this environment, wit
 
 lessons: .venv/all ## Run all lessons and store their outputs; write the exercises' notebooks
 	$(COURSE) store
-	$(COURSE) notebooks store
-	$(COURSE) results write
 
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
-	$(COURSE) notebooks link
-	$(COURSE) store
+	$(COURSE) link
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) start "$(NAME)"
+	$(COURSE) exercise "$(NAME)"
 
-# SECRET goes by the environment, where other users of the machine cannot read it.
-assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(COURSE) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+assignment: .venv/all safe-secret ## Make an assignment and its key: make assignment EXERCISES="holes saving" OUT=week4
+	@$(COURSE) assignment $(EXERCISES) $(call option,out,OUT) $(call option,title,TITLE) \
+		$(call option,open,OPEN) $(call option,secret-file,SECRET_FILE)
 
-grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(COURSE) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
-		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
+grade: .venv/all safe-secret ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+	@$(COURSE) grade $(EXERCISES) $(call option,submissions,SUBMISSIONS) $(call option,out,OUT) \
+		$(call option,timeout,TIMEOUT) $(call option,jobs,JOBS) $(if $(filter-out 0,$(UNSAFE)),--unsafe) \
+		$(call option,secret-file,SECRET_FILE)
+
+# An option of `course`, where the variable of make is given.
+option = $(if $($2),--$1 "$($2)")
+
+# Every user of a machine can read what a command was called with, `make SECRET=...` too.
+.PHONY: safe-secret
+safe-secret:
+	$(if $(filter command,$(origin SECRET)),$(error SECRET stands on the command line, where other \
+	users of this machine can read it: leave it out to be asked, or set the environment variable, \
+	or name a file, SECRET_FILE=...))
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons
