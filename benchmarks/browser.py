@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
 from benchmarks import machine
-from cifarlab import data, engine, figures, model
+from cifarlab import data, figures, model
+from cifarlab.numerics import fastest
 from cifarlab_course.artefacts import export
 
 WARM_UP = 3
@@ -54,7 +55,7 @@ def main() -> int:
         return 2
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
-        print(f"{machine.line(engine.numerics(device='cpu'))}, Chromium {browser.version}")
+        print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
         for name in model.names():
             network = model.create(name)
             found = milliseconds(browser, network, rounds)

@@ -23,7 +23,8 @@ import numpy as np
 import scipy.stats
 from torch import nn
 
-from cifarlab import cli, data, engine, model, receptive_field, recipes, records
+import cifarlab.runs
+from cifarlab import data, engine, model, receptive_field, recipes, records
 from cifarlab._files import replacing
 
 RUNS = Path("runs") / "experiments"
@@ -257,16 +258,15 @@ def view(network: nn.Module) -> dict:
 
 def whole_training_set(record: records.Record, run: Path) -> float:
     """Accuracy on all images that a run learned from, as they are, not augmented."""
-    synthetic = record.data.startswith(data.SYNTHETIC)
-    train = training_images(synthetic, validation=record.scored_on == "validation")
+    train = training_images(record.data.startswith(data.SYNTHETIC), record.scored_on)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     return engine.evaluate(records.load_network(run), data.batches(train, plain, 1000)).accuracy
 
 
 @functools.cache  # read and checked once, however many runs learned from them
-def training_images(synthetic: bool, validation: bool) -> data.Split:
+def training_images(synthetic: bool, scored_on: str) -> data.Split:
     """What the runs of an experiment learned from."""
-    return cli.splits(synthetic, validation)[0]
+    return cifarlab.runs.splits(synthetic=synthetic, validation=scored_on == "validation")[0]
 
 
 def interval(values: list[float], *, of_next: bool = False) -> list[float] | None:

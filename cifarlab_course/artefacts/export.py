@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from cifarlab import cli, data, diagnostics, engine, figures, records
+from cifarlab import data, diagnostics, engine, figures, records, runs
 from cifarlab._files import replacing
 from cifarlab.data import Split
 from cifarlab.records import Record
@@ -257,7 +257,7 @@ def exported(name: str) -> dict:
         raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
     network = records.load_network(name)
     found = steps(network)
-    _, held_out = cli.splits(synthetic=False, validation=record.scored_on == "validation")
+    _, held_out = runs.splits_of(record)
     compare(network, found, images_of(record, held_out.take(range(SAMPLE))))
     return {
         "about": about(record),

@@ -6,14 +6,13 @@ reader sees: the record's name, the path of the number in its JSON, and how Pyth
     It reached <!-- baseline-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 
-from cifarlab import records
+from cifarlab import records, schema
 from cifarlab._files import replacing
 from cifarlab_course import ROOT
 
@@ -32,12 +31,15 @@ def number(record: str, path: str, form: str) -> str:
     if not file.is_file():
         known = ", ".join(records.names())
         raise ValueError(f"no record is called {record!r}; there are: {known}.")
-    value = json.loads(file.read_text(encoding="utf-8"))
+    value = schema.read(file)
     try:
         for step in path.split("."):
-            value = value[int(step) if isinstance(value, list) else step]
+            if isinstance(value, list):
+                value = value[int(step)]
+            else:
+                value = value[step] if isinstance(value, dict) else getattr(value, step)
         return format(value, form)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{record} has no number {path!r} of the form {form!r}.") from error
 
 

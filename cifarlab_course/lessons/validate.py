@@ -26,8 +26,9 @@ from pathlib import Path
 import nbformat
 import torch
 
-from cifarlab import engine, records
+from cifarlab import records
 from cifarlab._files import replacing
+from cifarlab.numerics import fastest
 from cifarlab_course import ROOT
 from cifarlab_course.lessons.notebooks import LESSONS
 
@@ -151,7 +152,7 @@ def checks(
 
 def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -> None:
     """Write what is known so far, so that a run that is cut off leaves it."""
-    numbers = engine.numerics()
+    numerics = fastest()
     report = [
         f"# {title}",
         "",
@@ -161,7 +162,7 @@ def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -
         "",
         f"{platform.system()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-        + f". The engine's own choice here: {numbers.precision}, {numbers.memory_format}.",
+        + f". The engine's own choice here: {numerics.precision}, {numerics.memory_format}.",
         "",
         "| Check | Mode | Result | Minutes |",
         "| --- | --- | --- | --: |",
@@ -196,7 +197,7 @@ def validate(
     today = datetime.datetime.now(datetime.UTC).date()
     device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
     part = [each for each in (only, mode) if each]  # a part is no whole report
-    title = ": ".join([f"{today}, {records.processor(engine.numerics(device))}", *part])
+    title = ": ".join([f"{today}, {records.processor(fastest(device))}", *part])
     name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
     path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
     rows = []

@@ -5,7 +5,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from cifarlab import figures
+from cifarlab import figures, schema
 
 
 class Interactive(SphinxDirective):
@@ -16,7 +16,7 @@ class Interactive(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The figure as HTML; the page is built anew when a script or what it shows changes."""
-        records = figures.recorded.RECORDS.rglob("*.json")
+        records = schema.SHIPPED.rglob("*.json")
         for path in (*figures.FOLDER.glob("*.*"), *records):
             self.env.note_dependency(str(path))
         try:

@@ -12,6 +12,7 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from cifarlab import schema
 from cifarlab.figures import recorded
 
 
@@ -27,11 +28,15 @@ class Markdown(SphinxDirective):
             table["classes"].append("records")
         return container.children
 
-    def read(self, paths: list[Path]) -> list[str]:
-        """The files' texts; the page is built anew when one of them changes."""
+    def noted(self, paths: list[Path]) -> list[Path]:
+        """`paths`; the page is built anew when one of the files changes."""
         for path in paths:
             self.env.note_dependency(str(path))
-        return [path.read_text(encoding="utf-8") for path in paths]
+        return paths
+
+    def read(self, paths: list[Path]) -> list[str]:
+        """The files' texts."""
+        return [path.read_text(encoding="utf-8") for path in self.noted(paths)]
 
 
 class Records(Markdown):
@@ -46,21 +51,22 @@ class Records(Markdown):
         return [
             f"| {head} |",
             "| --- | --: | --: | --: | --: | --: | --- | --- |",
-            *(self.row(json.loads(text)) for text in self.read(paths)),
+            *map(self.row, map(schema.read, self.noted(paths))),
         ]
 
-    def row(self, record: dict) -> str:
+    def row(self, record: schema.Record) -> str:
         """One run, as its record tells it."""
-        accuracy, minutes = record["test_accuracy"], record["seconds"]["training"] / 60
+        accuracy, minutes = record.test_accuracy, record.seconds["training"] / 60
+        commits = dict.fromkeys(session.commit for session in record.sessions)
         cells = [
-            f"`{record['recipe']['name']}`",
-            record["seed"],
-            f"{len(record['history'])} of {record['recipe']['epochs']}",
+            f"`{record.recipe.name}`",
+            record.seed,
+            f"{len(record.history)} of {record.recipe.epochs}",
             "unfinished" if accuracy is None else f"{accuracy:.2f} %",
-            f"{record['parameters']:,}",
+            f"{record.parameters:,}",
             f"{minutes:.0f} min",
-            commit_link(record["commit"]),
-            recorded.over_time(record, "processor"),
+            "; then ".join(map(commit_link, commits)),
+            recorded.in_turn(session.processor for session in record.sessions),
         ]
         return table_row(cells)
 
@@ -148,8 +154,8 @@ class Modules(Markdown):
     """`{modules}`: the package's modules in the order of the course, then any others."""
 
     FLOW = (
-        "data model recipes muon engine records receptive_field receptive_field.brute_force "
-        "diagnostics challenge plots live figures cli"
+        "data model muon recipes numerics schema records engine runs receptive_field "
+        "receptive_field.brute_force diagnostics challenge plots live figures cli"
     ).split()
 
     def lines(self, root: Path) -> list[str]:
