@@ -12,6 +12,18 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
+# Every user of a machine can read what a command was called with, so that is no place for a secret.
+ifeq ($(origin SECRET),command line)
+$(error SECRET stands on the command line, where other users of this machine can read it: leave it \
+	out to be asked, or set the environment variable, or name a file, SECRET_FILE=...)
+endif
+
+# What a caller names goes by the environment: a shell would read its quotes and backticks, and make
+# its dollars.
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET SECRET_FILE
+$(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
+export $(NAMED)
+
 # What the book's practice pages show: with solutions, or without (make book EDITION=students).
 EDITION ?= full
 export EDITION
@@ -65,29 +77,21 @@ links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	$(COURSE) link
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) exercise "$(NAME)"
+	$(COURSE) exercise "$$NAME"
 
-assignment: .venv/all safe-secret ## Make an assignment and its key: make assignment EXERCISES="holes saving" OUT=week4
-	@$(COURSE) assignment $(EXERCISES) $(call option,out,OUT) $(call option,title,TITLE) \
-		$(call option,open,OPEN) $(call option,secret-file,SECRET_FILE)
+assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" OUT=week4
+	@$(COURSE) assignment $$EXERCISES $${OUT:+--out "$$OUT"} $${TITLE:+--title "$$TITLE"} \
+		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
-grade: .venv/all safe-secret ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
-	@$(COURSE) grade $(EXERCISES) $(call option,submissions,SUBMISSIONS) $(call option,out,OUT) \
-		$(call option,timeout,TIMEOUT) $(call option,jobs,JOBS) $(if $(filter-out 0,$(UNSAFE)),--unsafe) \
-		$(call option,secret-file,SECRET_FILE)
+grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
+		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
+		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
-# An option of `course`, where the variable of make is given.
-option = $(if $($2),--$1 "$($2)")
-
-# Every user of a machine can read what a command was called with, `make SECRET=...` too.
-.PHONY: safe-secret
-safe-secret:
-	$(if $(filter command,$(origin SECRET)),$(error SECRET stands on the command line, where other \
-	users of this machine can read it: leave it out to be asked, or set the environment variable, \
-	or name a file, SECRET_FILE=...))
-
+# Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir lessons
+	$(BIN)/jupyter lab --notebook-dir lessons \
+		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
 
 clean: ## Remove all that was installed, built or cached here; runs stay
 	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info

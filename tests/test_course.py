@@ -1,8 +1,6 @@
 """Protects who types `course`: one line for each mistake, no secret in sight, an answer at once."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -139,42 +137,6 @@ def test_a_new_secret_that_is_typed_in_two_ways_makes_no_assignment(course, monk
     status, _, err = course("assignment", "holes", "--out", "week4")
     assert status == 2 and "differ" in err
     assert not (tmp_path / "week4").exists()
-
-
-MAKE = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-
-
-def dry_run(target, *words, **environment):
-    """What `make` would do; nothing is installed for it."""
-    options = ["-n", "-o", ".venv/all"]
-    return subprocess.run(
-        ["make", *options, target, *words],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-@MAKE
-@pytest.mark.parametrize("target", ["assignment", "grade"])
-def test_make_takes_no_secret_that_other_users_can_read(target):
-    """What a process was called with, everybody may see."""
-    done = dry_run(target, "SECRET=spring")
-    assert done.returncode == 2 and "other users" in done.stderr
-    assert "spring" not in done.stdout + done.stderr
-    done = dry_run(target, SECRET="spring $HOME")
-    assert done.returncode == 0 and "spring" not in done.stdout + done.stderr
-
-
-@MAKE
-def test_make_hands_on_what_is_given_and_nothing_else():
-    """An option that stands with nothing behind it would be a mistake."""
-    done = dry_run("grade", "SUBMISSIONS=handed in", "OUT=week4.csv", "TIMEOUT=60", "UNSAFE=0")
-    words = done.stdout.replace("\\\n", " ").split()
-    assert " ".join(words) == (
-        '.venv/bin/course grade --submissions "handed in" --out "week4.csv" --timeout "60"'
-    )
 
 
 # --------------------------------------------------------------------------------- at once

@@ -13,6 +13,7 @@ import random
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,10 @@ from cifarlab import data, diagnostics, figures, live, model, recipes, records
 from cifarlab.receptive_field import Field, _taps, analyze
 from cifarlab.schema import Epoch, Score
 from cifarlab_course.artefacts import export
+from tests import picture_files
 from tests.helpers import tiny_record
+
+ROOT = Path(__file__).parents[1]
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -1078,15 +1082,61 @@ def files(photographs):
     yield "grey", content(photograph.convert("L"))
 
 
-def test_a_page_shrinks_pictures_as_the_package_does(browser, photographs):
-    """But for one step in 255: Pillow and a browser round transparency and JPEG differently."""
+@pytest.fixture
+def seen_in_page(browser):
+    """seen_in_page(file): what `picture.js` leaves of a picture file, (32, 32, 3)."""
     page = browser.new_page()
     page.add_script_tag(content=(figures.FOLDER / "picture.js").read_text(encoding="utf-8"))
-    for what, file in files(photographs):
+
+    def see(file: bytes) -> np.ndarray:
         shrink = "async (x) => [...await seenOfFile(await (await fetch(x)).blob())]"
         address = f"data:;base64,{base64.b64encode(file).decode()}"
-        found = np.array(page.evaluate(shrink, address)).reshape(32, 32, 3)
-        assert np.abs(found - live.as_seen(file).astype(int)).max() <= 1, what
+        return np.array(page.evaluate(shrink, address)).reshape(32, 32, 3)
+
+    yield see
+    page.close()
+
+
+def steps_apart(seen_in_page, file):
+    """The largest difference of page and package; 1 in 255 comes of rounding."""
+    return np.abs(seen_in_page(file) - live.as_seen(file).astype(int)).max()
+
+
+def test_a_page_shrinks_pictures_as_the_package_does(seen_in_page, photographs):
+    """But for one step in 255: Pillow and a browser round transparency and JPEG differently."""
+    for what, file in files(photographs):
+        assert steps_apart(seen_in_page, file) <= 1, what
+
+
+def test_a_page_shrinks_every_size_as_the_package_does(seen_in_page):
+    """Noise, which shows every difference; Pillow takes rows or columns first, by the shape."""
+    chance = np.random.default_rng(0)
+    sides = [1, 2, 5, 29, 30, 31, 32, 33, 34, 63, 64, 65, 100, 301]
+    sizes = {(31, 33), (33, 31), (30, 33), (29, 31), (640, 427), (500, 1), (1, 500), (3, 2000)}
+    sizes |= {(sides[n], sides[(n * k + k) % len(sides)]) for n in range(14) for k in (1, 3, 5)}
+    for width, height in sorted(sizes):
+        noise = chance.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        file = picture_files.content(Image.fromarray(noise))
+        assert steps_apart(seen_in_page, file) <= 1, (width, height)
+
+
+def test_a_page_passes_over_notes_as_the_package_does(seen_in_page):
+    """EXIF in which only the orientation is sound, EXIF without one, and all other notes."""
+    exif = picture_files.ODD_EXIF | picture_files.NO_ORIENTATION
+    odd = {f"JPEG, {what}": picture_files.jpeg((1, b"Exif\0\0" + exif[what])) for what in exif}
+    odd |= {f"PNG, {what}": picture_files.png((b"eXIf", exif[what])) for what in exif}
+    for what, file in (odd | picture_files.ODD_NOTES).items():
+        assert steps_apart(seen_in_page, file) <= 1, what
+
+
+def test_only_the_package_turns_a_webp_and_the_page_says_so(seen_in_page):
+    """Should this fail because the browser turns it as well, the sentence can go."""
+    file = picture_files.webp(picture_files.exif(picture_files.ORIENTATION))
+    unturned = live.as_seen(picture_files.webp(b""))
+    upright = np.rot90(np.asarray(picture_files.lopsided()), -1)
+    assert np.array_equal(live.as_seen(file), live.as_seen(upright.copy()))
+    assert np.abs(seen_in_page(file) - unturned.astype(int)).max() <= 1
+    assert "orientation of a WebP" in (ROOT / "book" / "live.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
