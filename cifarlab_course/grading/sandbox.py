@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from cifarlab_course.exercises.master import ROOT
+from cifarlab_course import ROOT
 from cifarlab_course.grading.judge import SCRIPT, NotStarted, Runner, Stopped
 
 MEMORY = 2**31  # bytes, all processes of a submission together
@@ -66,7 +66,8 @@ REFUSED = """
 REMEDY = (
     "Install bubblewrap 0.8 or newer and libseccomp (Debian, Ubuntu: apt-get install bubblewrap "
     "libseccomp2; Fedora: dnf install bubblewrap libseccomp) on a Linux that allows user "
-    "namespaces; or grade in a virtual machine that you can throw away, with UNSAFE=1."
+    "namespaces; or grade in a virtual machine that you can throw away, with --unsafe (UNSAFE=1 "
+    "behind make)."
 )
 PREPARE = (
     "echo 1000 > /proc/self/oom_score_adj; (echo 10 > /proc/self/autogroup) 2> /dev/null; "
