@@ -24,8 +24,8 @@ from torch.fx.node import map_aggregate  # applies a function inside tuples, lis
 from torch.overrides import TorchFunctionMode
 
 from cifarlab import arguments, rules
-from cifarlab.rules import Feature, Unsupported
-from cifarlab.taps import AXES, Grid, Spans, follow, gather
+from cifarlab.rules import Feature, Map, Refused, Unsupported
+from cifarlab.taps import AXES, Boxes, Grid, follow, hand_back
 
 Pair = tuple[int | None, int | None]  # (y, x); None where the units of a map differ
 
@@ -72,15 +72,24 @@ def analyze(
 # --------------------------------------------------------------------------------- recording
 
 
-def without_data(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, whose parameters and buffers have shapes but no numbers."""
-    shapes: dict[int, Tensor] = {}
+def evaluated(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, which shares the parameters' numbers, but not the buffers'."""
+    copies: dict[int, Any] = {}
     for parameter in module.parameters():
-        shape = torch.empty_like(parameter, device="meta")
-        shapes[id(parameter)] = nn.Parameter(shape, requires_grad=False)
+        copies[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
     for buffer in module.buffers():
-        shapes[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(module, shapes).eval()  # deepcopy takes `shapes` for copies made before
+        copies[id(buffer)] = buffer.detach().clone()
+    try:
+        return copy.deepcopy(module, dict(copies)).eval()  # takes `copies` for made before
+    except (TypeError, RuntimeError):  # such as a lock, or a tensor with a history
+        for part in module.modules():
+            for value in vars(part).values():
+                if not isinstance(value, dict):
+                    try:
+                        copy.deepcopy(value, dict(copies))
+                    except (TypeError, RuntimeError):
+                        copies[id(value)] = value
+        return copy.deepcopy(module, copies).eval()
 
 
 def flatten(values: Any) -> list:
@@ -96,42 +105,89 @@ def record(
     """`analyze` once the number of channels is known."""
     recorder = Recorder(Grid(size), through_gates)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
-            network = without_data(module)
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.random.fork_rng(devices=[]),
+            torch.compiler.set_stance("force_eager"),
+        ):
+            network = evaluated(module)
+            recorder.borrow(network)
             dtypes = (each.dtype for each in network.parameters() if each.is_floating_point())
             dtype = next(dtypes, torch.float32)
             image = torch.empty(1, channels, *size, dtype=dtype, device="meta")
             image = image.requires_grad_().clone()  # unlike its source, a clone may be written to
-            recorder.attach(image, Feature(*recorder.grids, rules.plain(image.shape)))
+            recorder.attach(image, Feature(*recorder.grids, rules.plain(image.shape, AXES)))
             recorder.watch(network)
             with recorder:
                 output = network(image)
-        if not any(isinstance(each, Feature) for each in flatten(recorder.calls[""])):
+        if not any(isinstance(each, Map) for each in flatten(recorder.calls[""])):
             raise ValueError(f"the output is {type(output).__name__} and shows no map of the image")
-    except Unsupported:
-        raise
     except Exception as error:
-        # "meta" is PyTorch's word for tensors without data.
-        hint = " A field is fixed only where nothing is decided by the values of pixels."
-        raise ValueError(
-            f"{type(module).__name__} cannot be analysed on {size[0]} x {size[1]} pixels of "
-            f"{channels} channels. In {recorder.where()}: {str(error).rstrip('.')}."
-            f"{hint if 'meta' in str(error) else ''}"
-        ) from error
-    return Analysis(size, list(recorder.grids), recorder.labels, recorder.calls)
+        refusal = error
+        if not isinstance(error, Unsupported):
+            refusal = Refused(
+                f"{type(module).__name__} cannot be analysed on {size[0]} x {size[1]} pixels of "
+                f"{channels} channels. In {recorder.where()}: {told(error)}.{advice(error)}"
+            )
+        refusal.analysis = recorder.result(size, missing=str(refusal))
+        if refusal is error:
+            raise
+        raise refusal from error
+    return recorder.result(size)
+
+
+def told(error: Exception) -> str:
+    """What an exception says, after its name unless that is a common one."""
+    text = " ".join(str(error).split()).rstrip(".")
+    if type(error) in (ValueError, RuntimeError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}, without a word"
+
+
+def advice(error: Exception) -> str:
+    """What to do, where the network's own words leave that open."""
+    text = str(error)
+    if "positional argument" in text:
+        return " A network of several inputs needs a module around it that takes the image only."
+    if "ScriptModule" in text:
+        return " A scripted network shows nothing of its inside; pass the module it was made from."
+    if isinstance(error, AssertionError | NotImplementedError | KeyError) and len(text) < 20:
+        return " It is the network that refuses this image: try another size, or `channels`."
+    return ""
 
 
 class Recorder(TorchFunctionMode):
-    """While active, gives every tensor that depends on the image its `Feature`."""
+    """While active, gives every tensor that depends on the image its `Feature`.
+
+    Those tensors have shapes, but no data; all others, such as weights and masks, have both.
+    """
 
     def __init__(self, image: Grid, through_gates: bool) -> None:
         super().__init__()
         self.through_gates = through_gates
         self.grids = {image: None}  # a dict for its order: inputs before outputs
-        self.labels: dict[Grid, str] = {}  # of the grids that the table shows
+        self.labels: dict[Grid, str] = {}  # of the maps that the table shows
         self.calls: dict[str, Any] = {}  # what each call of a module gave
+        self.maps: dict[tuple, Map] = {}  # features as maps, each made once
+        self.told: set[Grid] = {image}  # grids that have a label, or need none
         self.counts: Counter[str] = Counter()
         self.running: list[tuple[str, nn.Module]] = []  # the innermost module last
+        self.device = torch.device("cpu")
+        self.borrowed: set[int] = set()
+        self.empty = False  # whether constants may lack data, too
+
+    def borrow(self, network: nn.Module) -> None:
+        """Note the parameters, which belong to the caller's network."""
+        parameters = list(network.parameters())
+        self.empty = any(each.is_meta for each in (*parameters, *network.buffers()))
+        if parameters and not self.empty:
+            self.device = parameters[0].device
+            self.borrowed = {each.untyped_storage().data_ptr() for each in parameters}
+
+    def result(self, size: tuple[int, int], missing: str | None = None) -> "Analysis":
+        """What has been recorded."""
+        return Analysis(size, list(self.grids), self.labels, self.calls, missing)
 
     def watch(self, network: nn.Module) -> None:
         """Note which module runs, and what it gives."""
@@ -145,20 +201,34 @@ class Recorder(TorchFunctionMode):
             given = map_aggregate(output, self.map)
             name, module = self.running.pop()
             self.calls[name] = given
-            if is_layer(module) and isinstance(given, Feature) and given.grid.links:
-                self.labels.setdefault(given.grid, name or type(module).__name__)
+            source = self.feature(output)
+            if is_layer(module) and isinstance(source, Feature):
+                self.label(source, name or type(module).__name__)
 
         for name, part in network.named_modules():
             part.register_forward_pre_hook(lambda part, _, name=name: enter(name, part))
             part.register_forward_hook(lambda part, _, output: leave(output))
 
     def map(self, value: Any) -> Any:
-        """The feature of what a module gave; maps that are all alike have units, too."""
+        """The map that a module gave, if the image decides on it."""
         feature = self.feature(value)
-        if isinstance(feature, Feature) and len(feature.shape) == 4:
-            feature = rules.unfold(feature)
-            self.add(feature.grid)
-        return feature
+        if not isinstance(feature, Feature):
+            return value
+        key = feature.grid, feature.dimensions
+        if key not in self.maps:
+            found = self.maps[key] = rules.as_map(feature)
+            self.add(found.grid)
+        return self.maps[key]
+
+    def label(self, feature: Feature, label: str) -> None:
+        """A row of the table for what moves the field."""
+        if feature.grid not in self.told:
+            self.told.add(feature.grid)
+            key = feature.grid, feature.dimensions
+            if key not in self.maps:
+                self.maps[key] = rules.as_map(feature)
+                self.add(self.maps[key].grid)
+            self.labels.setdefault(self.maps[key].grid, label)
 
     def where(self) -> str:
         """The innermost running module, for messages."""
@@ -167,7 +237,7 @@ class Recorder(TorchFunctionMode):
 
     def attach(self, tensor: Tensor, feature: Feature) -> None:
         """Remember what `tensor` is, until something changes it."""
-        tensor._feature = feature, tensor._version
+        tensor._feature = feature, version(tensor)
         self.add(feature.grid)
 
     def add(self, grid: Grid) -> None:
@@ -181,10 +251,14 @@ class Recorder(TorchFunctionMode):
         """The feature of a tensor of the image; anything else comes back as it is."""
         if not isinstance(value, Tensor):
             return value
-        feature, version = getattr(value, "_feature", (None, None))
-        # Only the image asks for gradients, so what has one without a feature slipped past us.
-        lost = feature is None and value.is_meta and value.requires_grad
-        if lost or (feature is not None and version != value._version):
+        feature, seen = getattr(value, "_feature", (None, None))
+        if feature is not None:
+            lost = seen != version(value)
+        elif value.is_meta:  # constants have data, so what has none and no feature slipped past us
+            lost = value.requires_grad if self.empty else not hasattr(value, "_constant")
+        else:
+            lost = value._is_view() and hasattr(value._base, "_overwritten")
+        if lost:
             raise Unsupported(
                 f"{self.where()} uses a tensor that was changed unseen: through a view of it, in "
                 "compiled code or in an extension. Use PyTorch's own functions, out of place."
@@ -195,38 +269,172 @@ class Recorder(TorchFunctionMode):
         """Run `function` for its shapes, and its rule for its features."""
         # As in NumPy, PyTorch lets `axis` stand for `dim`; the rules know one name.
         kwargs = {"dim" if key == "axis" else key: value for key, value in (kwargs or {}).items()}
+        own, name = name_of(function)
         given, named = map_aggregate((args, kwargs), self.feature)
-        inputs = list(rules.features((given, named)))
-        if not inputs:
-            return function(*args, **kwargs)
-        args, kwargs = map_aggregate((args, kwargs), on_meta)
+        if not any(rules.features((given, named))):
+            return self.constant(function, own, args, kwargs)
+        if name == "device" and own == "__get__":
+            return self.device
+        if own in ASKED:
+            return self.answer(function, own, args)
+        if name in rules.CONSTANTS.split():
+            return function(*args, **{**kwargs, "device": kwargs.get("device") or self.device})
+        return self.operate(function, own, name, args, kwargs, given, named)
+
+    def constant(self, function, own: str, args, kwargs) -> Any:
+        """Run `function` where nothing depends on the image, on real numbers."""
+        if is_in_place(own) and args and isinstance(args[0], Tensor) and not args[0].is_meta:
+            if args[0].untyped_storage().data_ptr() in self.borrowed:
+                raise Unsupported(f"{own} in {self.where()} changes a parameter of the network.")
         result = function(*args, **kwargs)
+        if isinstance(result, Tensor):
+            if result.is_meta:
+                result._constant = True
+            elif own == "__getitem__" and result._is_view():
+                result._origin = args
+            if any(
+                isinstance(each, nn.Parameter) or hasattr(each, "_learned")
+                for each in rules.constants((args, kwargs))
+            ):
+                result._learned = True
+        elif self.empty or not isinstance(result, torch.Size | torch.dtype | int | bool | str):
+            for each in rules.constants(result):
+                if each.is_meta:
+                    each._constant = True
+        return result
+
+    def answer(self, function, own: str, args) -> Any:
+        """A number that the network asks for; only whether the image is finite is known."""
+        assumed = getattr(args[0], "_assumed", None)
+        if assumed is None:
+            raise Unsupported(
+                f"{own.strip('_')} in {self.where()} asks for the values of pixels. A field is "
+                "fixed only where nothing is decided by the values of pixels."
+            )
+        return assumed
+
+    def operate(self, function, own: str, name: str, args, kwargs, given, named) -> Any:
+        """Run `function` on tensors without data, and its rule on their features."""
+        in_place = is_in_place(own)
+        target = args[0] if args else None
+        origin = getattr(target, "_origin", None) if in_place else None
+        if in_place and origin:
+            self.feature(origin[0])  # raises if that has been changed unseen
+        elif in_place and isinstance(target, Tensor) and target._is_view() and given[0] is target:
+            raise Unsupported(
+                f"{own} in {self.where()} writes the image into a part of a constant; "
+                "assign with [...] = instead."
+            )
+        if in_place and given[0] is target:
+            self.overwrite(target)
+        if name == "getitem" or name == "setitem":
+            args = (args[0], places(args[1]), *args[2:])
+            given = (given[0], places(given[1]), *given[2:])
+        whole = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
+        metas = map_aggregate((args, kwargs), lambda value: on_meta(value, whole))
+        result = function(*metas[0], **metas[1])
+        if name == "setitem":
+            result = target
         results = [each for each in flatten(result) if isinstance(each, Tensor)]
-        name = function.__name__.split(".")[0].strip("_")  # add for __add__, add_ and add.Tensor
-        name = function.__self__.__name__ if name == "get" else name  # an attribute: x.shape
-        if name in rules.CONSTANTS.split() or (not results and name != "setitem"):
+        if not results:
             return result
         if any(0 in each.shape for each in results):
             raise ValueError(f"{name} leaves nothing: its result is {tuple(results[0].shape)}")
         shapes = [each.shape for each in results]
-        operation = rules.Operation(name, self.where(), shapes, self.through_gates)
+        plain = getattr(function, "op", function)
+        operation = rules.Operation(name, self.where(), shapes, self.through_gates, plain)
         outputs = rules.apply(operation, given, named)
         for tensor, feature in zip(results, outputs, strict=True):
             self.attach(tensor, feature)
-        if self.running and not is_layer(self.running[-1][1]) and outputs[0].grid.links:
+        if name == "getitem" and results[0]._is_view():
+            results[0]._origin = args
+        if name in FINITE:
+            results[0]._assumed = FINITE[name]
+        elif name in ("all", "any", "logical_not", "invert") and hasattr(target, "_assumed"):
+            results[0]._assumed = target._assumed == (name in ("all", "any"))
+        if origin:
+            self.write_back(target, outputs[0])
+        if name in rules.RESHAPES.split() or name in ("view", "permute"):
+            self.told.add(outputs[0].grid)  # the same units, laid out anew
+        elif self.running and not is_layer(self.running[-1][1]):
             where = self.running[-1][0]
-            self.labels.setdefault(outputs[0].grid, f"{where}: {name}" if where else name)
+            self.label(outputs[0], f"{where}: {name}" if where else name)
         return result
 
+    def overwrite(self, constant: Tensor) -> None:
+        """Take the data from a constant that the image is about to be written into."""
+        empty = torch.empty_like(constant, device="meta")
+        torch.utils.swap_tensors(constant, empty)
+        empty._overwritten = True  # what had its data; views of it are stale
 
-def on_meta(value: Any) -> Any:
-    """Without data, if a tensor."""
-    return value.to("meta") if isinstance(value, Tensor) else value
+    def write_back(self, view: Tensor, feature: Feature) -> None:
+        """After a change of `view`: what it was cut from has changed there."""
+        base, index = view._origin
+        old = getattr(base, "_feature", (base,))[0]
+        if old is base:
+            self.overwrite(base)
+        operation = rules.Operation(
+            "setitem", self.where(), [base.shape], self.through_gates, Tensor.__setitem__
+        )
+        new = rules.setitem(operation, old, places(index), feature)
+        self.attach(base, new)
+        if hasattr(base, "_origin"):
+            self.write_back(base, new)
+
+
+# What asks for numbers; and the answers if all pixels are finite.
+ASKED = "__bool__ __int__ __float__ __index__ __complex__ item tolist numpy __array__".split()
+FINITE = {"isfinite": True, "isnan": False, "isinf": False}
+
+
+def name_of(function) -> tuple[str, str]:
+    """A function's own name, and that of its rule: add for __add__, add_ and add.Tensor."""
+    own = getattr(function, "__name__", type(function).__name__).split(".")[0]
+    if own == "__get__":  # an attribute: x.shape
+        return own, function.__self__.__name__
+    return own, own.strip("_")
+
+
+def is_in_place(own: str) -> bool:
+    """Whether a function of this name changes its first argument."""
+    if own.startswith("__"):
+        return own == "__setitem__" or (
+            own.startswith("__i") and own not in ("__invert__", "__index__", "__int__")
+        )
+    return own.endswith("_")
+
+
+def version(tensor: Tensor) -> int | None:
+    """How often a tensor has been changed; inference tensors do not count that."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def on_meta(value: Any, numbers: bool = False) -> Any:
+    """Without data, if a tensor; of a single number, only if `numbers`."""
+    if not isinstance(value, Tensor) or value.is_meta or (value.ndim == 0 and not numbers):
+        return value
+    return torch.empty_like(value, device="meta")
+
+
+def places(index: Any) -> Any:
+    """An index, with numbers in place of masks that are constants."""
+    several = index if isinstance(index, tuple) else (index,)
+    found: list = []
+    for each in several:
+        if isinstance(each, list):
+            each = torch.tensor(each)
+        if isinstance(each, Tensor) and each.dtype in (torch.bool, torch.uint8) and not each.is_meta:
+            found += each.nonzero(as_tuple=True)
+        elif isinstance(each, Tensor) and each.ndim == 0 and not each.is_meta:
+            found.append(int(each))
+        else:
+            found.append(each)
+    return tuple(found)
 
 
 def is_layer(module: nn.Module) -> bool:
     """Whether PyTorch's own code runs it, so that the table names it rather than what it calls."""
-    return type(module).forward.__module__.startswith("torch.nn.modules")
+    return (type(module).forward.__module__ or "").startswith("torch.nn.modules")
 
 
 # ------------------------------------------------------------------------------------ results
@@ -247,6 +455,17 @@ class Field:
 
     analysis: "Analysis"
     grid: Grid
+    layout: tuple[str, ...] = ()  # the tensor's shape, with "height" and "width" for the units
+
+    @property
+    def exact(self) -> bool:
+        """Whether units see all of this; otherwise it is what they see at most: see `loose`."""
+        return self.grid.loose is None
+
+    @property
+    def loose(self) -> str | None:
+        """Why units may see less than this; None if it is exact."""
+        return self.grid.loose
 
     @property
     def units(self) -> tuple[int, int]:
@@ -270,21 +489,36 @@ class Field:
 
     def along(self, axis: int) -> tuple[int | None, int | None, int | None]:
         """Size, stride and start on one axis, of unclipped fields; None where units differ."""
-        if len(self.analysis.nominal[self.grid]) > 1:
+        boxes = self.analysis.nominal[self.grid]
+        if len(boxes) > 1 or boxes[0][2].axes:
             return None, None, None
-        begin, first, last = self.analysis.nominal[self.grid][0][axis]
-        units = np.arange(max(self.units[axis], 2)) - begin  # of one unit, the next is virtual
-        sizes = (last - first + 1)[units[: self.units[axis]]]
-        size = int(sizes[0]) if sizes.min() == sizes.max() > 0 else None
-        moves = np.append(np.diff(first[units]), np.diff(last[units]))
-        if moves.min() < moves.max() or size is None:
+        spans = boxes[0][axis]
+        first, last = spans.first, spans.last
+        if spans.axes == (axis,):  # of one unit, the next is virtual
+            units = np.arange(max(self.units[axis], 2)) - spans.begin[0]
+            sizes = (last - first + 1)[units[: self.units[axis]]]
+            moves = np.append(np.diff(first[units]), np.diff(last[units]))
+        else:
+            units = np.zeros(first.ndim, int)
+            sizes = last - first + 1
+            moves = np.zeros(1, int)
+        size = int(sizes.min()) if sizes.min() == sizes.max() > 0 else None
+        if spans.axes not in ((axis,), ()) or moves.min() < moves.max() or size is None:
             return size, None, None
-        return size, int(moves[0]), int(first[units[0]])
+        start = first[units[0]] if spans.axes else first
+        return size, int(moves[0]), int(start)
 
     def __repr__(self) -> str:
+        loose = "" if self.exact else ", exact=False"
         return (
-            f"Field(units={self.units}, size={self.size}, stride={self.stride}, start={self.start})"
+            f"Field(units={self.units}, size={self.size}, stride={self.stride}, "
+            f"start={self.start}{loose})"
         )
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """The unit in the middle; of an even number, the one behind the middle."""
+        return tuple(units // 2 for units in self.units)
 
     def check(self, y: int, x: int) -> None:
         """Raises: TypeError or ValueError if there is no unit (y, x)."""
@@ -301,11 +535,10 @@ class Field:
         """
         self.check(y, x)
         boxes = []
-        for spans in (self.analysis.real if clipped else self.analysis.nominal)[self.grid]:
-            first = [int(axis.first[u - axis.begin]) for axis, u in zip(spans, (y, x), strict=True)]
-            last = [int(axis.last[u - axis.begin]) for axis, u in zip(spans, (y, x), strict=True)]
-            if first[0] <= last[0] and first[1] <= last[1]:
-                boxes.append((*first, *last))
+        for box in (self.analysis.real if clipped else self.analysis.nominal)[self.grid]:
+            (top, bottom), (left, right), (here, gone) = (spans.at((y, x)) for spans in box)
+            if top <= bottom and left <= right and here <= gone:
+                boxes.append((top, left, bottom, right))
         if not boxes:
             return None
         top, left, bottom, right = zip(*boxes, strict=True)
@@ -339,9 +572,8 @@ class Field:
         weights = {grid: np.zeros(grid.units, dtype) for grid in (self.analysis.image, self.grid)}
         weights[self.grid][y, x] = 1
         for grid in reversed(self.analysis.grids):
-            for source, steps in grid.links if grid in weights else ():
-                rows = gather(weights[grid], steps[0], source.units[0])
-                found = gather(rows.T, steps[1], source.units[1]).T
+            for source, ways in grid.links if grid in weights else ():
+                found = hand_back(weights[grid], grid, source, ways)
                 weights[source] = weights[source] + found if source in weights else found
         return weights
 
@@ -390,6 +622,7 @@ class Analysis:
     grids: list[Grid]
     labels: dict[Grid, str]
     calls: dict[str, Any]
+    missing: str | None = None  # why the analysis ends before the network does
 
     @property
     def image(self) -> Grid:
@@ -397,12 +630,12 @@ class Analysis:
         return self.grids[0]
 
     @cached_property
-    def nominal(self) -> dict[Grid, list[tuple[Spans, Spans]]]:
+    def nominal(self) -> dict[Grid, list[Boxes]]:
         """What every unit would see if all maps went on for ever."""
         return follow(self.grids, real=False)
 
     @cached_property
-    def real(self) -> dict[Grid, list[tuple[Spans, Spans]]]:
+    def real(self) -> dict[Grid, list[Boxes]]:
         """What every unit sees of the image."""
         return follow(self.grids, real=True)
 
@@ -433,7 +666,7 @@ class Analysis:
             raise KeyError(f"no module {name!r} ran; some that did: {', '.join(close)}")
         return map_aggregate(
             self.calls[name],
-            lambda each: Field(self, each.grid) if isinstance(each, Feature) else each,
+            lambda each: Field(self, each.grid, each.layout) if isinstance(each, Map) else each,
         )
 
     def __repr__(self) -> str:
