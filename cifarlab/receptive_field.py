@@ -277,9 +277,20 @@ class Recorder(TorchFunctionMode):
             return self.device
         if own in ASKED:
             return self.answer(function, own, args)
+        if name == "new" and len(args) == 1:
+            return torch.empty(0, dtype=args[0].dtype, device=self.device)
         if name in rules.CONSTANTS.split():
             return function(*args, **{**kwargs, "device": kwargs.get("device") or self.device})
+        if name in ALIKE and not isinstance(given[0], Feature):
+            args, kwargs = map_aggregate((args, kwargs), self.with_data)
+            return function(*args, **kwargs)
         return self.operate(function, own, name, args, kwargs, given, named)
+
+    def with_data(self, value: Any) -> Any:
+        """For a constant to be made like the image: a tensor of its shape and type, of one zero."""
+        if isinstance(value, Tensor) and value.is_meta:
+            return torch.zeros((), dtype=value.dtype, device=self.device).expand(value.shape)
+        return value
 
     def constant(self, function, own: str, args, kwargs) -> Any:
         """Run `function` where nothing depends on the image, on real numbers."""
@@ -382,6 +393,8 @@ class Recorder(TorchFunctionMode):
             self.write_back(base, new)
 
 
+# What gives its first argument the shape or type of its second.
+ALIKE = "to type_as expand_as view_as reshape_as broadcast_to".split()
 # What asks for numbers; and the answers if all pixels are finite.
 ASKED = "__bool__ __int__ __float__ __index__ __complex__ item tolist numpy __array__".split()
 FINITE = {"isfinite": True, "isnan": False, "isinf": False}

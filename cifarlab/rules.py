@@ -463,7 +463,8 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
         own = [d for d in deciding if (array != array.take([0], d)).any()]
         listed = array[tuple(slice(None) if d in own else 0 for d in range(len(shape)))]
         scales = [math.prod(shape[d] for d in own[k + 1 :]) for k in range(len(own))]
-        look = Look(listing(listed.ravel()), tuple(zip(map(axes.get, own), scales, strict=True)))
+        count = inputs[n].grid.units[axis] if axis is not None else 1
+        look = Look(listing(listed.ravel(), count), tuple(zip(map(axes.get, own), scales, strict=True)))
         if axis is None:
             absent.append((n, look))
         else:
@@ -495,11 +496,14 @@ def numbers(input: Feature, axis: int | None) -> Tensor:
     return count.reshape(input.shape)
 
 
-def listing(units: np.ndarray) -> Step:
-    """A step to `units` (below 0: none); as a window, which goes on beyond, if it is one."""
-    moves = np.diff(units)
-    if units.size and units.min() >= 0 and (not moves.size or moves.min() == moves.max()):
-        return window(stride=int(moves[0]) if moves.size else 1, padding=-int(units[0]))
+def listing(units: np.ndarray, count: int) -> Step:
+    """A step to `units` of `count` (below 0: none); as a window, which goes on, if it is one."""
+    inside = np.flatnonzero(units >= 0)
+    if inside.size > 1:
+        first, stride = inside[0], units[inside[1]] - units[inside[0]]
+        line = units[first] + (np.arange(len(units)) - first) * stride
+        if (np.where((line >= 0) & (line < count), line, -1) == units).all():
+            return window(stride=int(stride), padding=-int(line[0]))
     return table(np.where(units < 0, ABSENT, units)[:, None])
 
 
@@ -617,7 +621,11 @@ def conv(op, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
     keep = axis if axis in channels and channels[axis][1] > 1 else None
     dimensions[-n - 1] = (Part(op.shape[-n - 1], keep, mixed and keep is None),)
     result = Feature(result.grid, tuple(dimensions))
-    taps = (weight != 0).flatten(0, 1).any(0) if known(weight) else None
+    fixed = isinstance(weight, Tensor) and not weight.is_meta
+    if fixed and not isinstance(weight, torch.nn.Parameter):  # weight * mask
+        taps = (weight != 0).flatten(0, 1).any(0)
+    else:
+        taps = None
     if taps is not None and taps.any() and not taps.all():
         result = replace(result, grid=holed(result.grid, [d + len(op.shape) for d in dims],
                                             result, taps.numpy()))
@@ -774,6 +782,8 @@ def pad(op, input, pad, mode="constant", value=None):
 
 def unfold(op, input, kernel_size, dilation=1, padding=0, stride=1):
     """Windows laid out: (N, channels * taps, windows).  Source: torch.nn.Unfold."""
+    if op.function in (Tensor.unfold, torch.ops.aten.unfold.default):
+        return sliding_windows(op, input, kernel_size, dilation, padding)
     numbers = [pair(v) for v in (kernel_size, stride, padding, dilation)]
     counts = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1
@@ -800,7 +810,7 @@ def windows(op, input, dims, kernel, stride, padding, dilation, counts) -> Featu
     return Feature(Grid(tuple(units), ((input.grid, tuple(ways)),)), tuple(dimensions))
 
 
-def sliding_windows(op, input, dimension, size, step):
+def sliding_windows(op, input, dimension, size, step) -> Feature:
     """Source: torch.Tensor.unfold: windows along one dimension, their taps behind all others."""
     count = op.shape[dimension % len(input.shape)] if len(input.shape) else 1
     return windows(op, input, [dimension], [size], [step], [0], [1], [count])
@@ -1625,6 +1635,8 @@ RULES: dict[str, Callable] = {
     "pixel_unshuffle": pixel_unshuffle,
     "pad": pad,
     "constant_pad_nd": pad,
+    **dict.fromkeys(["unfold", "im2col"], unfold),
+    **dict.fromkeys(["fold", "col2im"], fold),
     "grid_sample": grid_sample,
     "getitem": getitem,
     "setitem": setitem,
@@ -1723,14 +1735,11 @@ def weighted(op: Operation, rule: Callable, first: Any, inputs, args, kwargs) ->
     others = [each for each in inputs if each is not first]
     if not isinstance(first, Feature) or not all(each.alike for each in others):
         raise op.unsupported("has weights or settings that differ from unit to unit")
-    blank = torch.nn.Parameter  # without numbers: any weight may be anything
-
     def plain_tensor(value):
         if isinstance(value, Feature) and value is not first:
             return torch.empty(value.shape, device="meta")
         return value
 
-    del blank
     given = torch.fx.node.map_aggregate((args, kwargs), plain_tensor)
     result = rule(op, *given[0], **given[1])
     if op.through_gates:

@@ -373,6 +373,14 @@ class Spans(NamedTuple):
         last = np.maximum(self.last, other.last.reshape(shape))
         return Spans(self.axes, self.begin, first, last)
 
+    def same(self, other: "Spans") -> bool:
+        """Whether all units see the same pixels."""
+        return (
+            self.axes == other.axes
+            and np.array_equal(self.first, other.first)
+            and np.array_equal(self.last, other.last)
+        )
+
     def blind(self) -> bytes | None:
         """Which units see nothing; None if all see something."""
         blind = self.first > self.last
@@ -395,15 +403,18 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
     for box in boxes:
         blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
         for n, (known, other) in enumerate(merged):
-            if blind != known:
-                continue
             pairs = list(zip(box, other, strict=True))
-            if all(set(a.axes) <= set(b.axes) or set(b.axes) <= set(a.axes) for a, b in pairs):
-                merged[n] = known, tuple(a.union(b) for a, b in pairs)
+            if not all(set(a.axes) <= set(b.axes) or set(b.axes) <= set(a.axes) for a, b in pairs):
+                continue
+            if blind == known or sum(not a.same(b) for a, b in pairs) < 2:
+                box = tuple(a.union(b) for a, b in pairs)
+                blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
+                merged[n] = blind, box
                 break
         else:
             merged.append((blind, box))
-    return [box for _, box in merged]
+    sighted = [box for _, box in merged if all((s.first <= s.last).any() for s in box)]
+    return sighted or [merged[0][1]]
 
 
 def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
