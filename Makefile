@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
-TASKS := PYTHONPATH=tools:. $(BIN)/python -m exercises
+COURSE := $(BIN)/course
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 # Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
@@ -24,7 +24,7 @@ help: ## Show the commands
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)
-	@if [ "$(EDITION)" = students ]; then $(TASKS) students _build/html; fi
+	@if [ "$(EDITION)" = students ]; then $(COURSE) students _build/html; fi
 	@echo "The book is _build/html/index.html in $(CURDIR)"
 
 serve: book ## Build the book and show it on http://localhost:8000
@@ -34,39 +34,39 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
-	$(BIN)/python tools/results.py check
-	$(TASKS) check
+	$(COURSE) results check
+	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
 	$(NBVAL) lessons/*.ipynb
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
-	$(BIN)/python tools/validate.py
+	$(COURSE) validate
 
 colab-check: .venv/all ## The lessons with Colab's versions and with the oldest ones (10 GB)
-	$(BIN)/python tools/colab_check.py
+	$(COURSE) colab-check
 
 constraints: .venv/all ## Write down the exact versions of this environment, with their licences
-	$(BIN)/python tools/constraints.py
+	$(COURSE) constraints
 
 lessons: .venv/all ## Run all lessons and store their outputs; write the exercises' notebooks
-	$(TASKS) store
-	$(BIN)/python tools/notebooks.py store
-	$(BIN)/python tools/results.py write
+	$(COURSE) store
+	$(COURSE) notebooks store
+	$(COURSE) results write
 
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
-	PYTHONPATH=. $(BIN)/python tools/notebooks.py link
-	$(TASKS) store
+	$(COURSE) notebooks link
+	$(COURSE) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(TASKS) start "$(NAME)"
+	$(COURSE) start "$(NAME)"
 
 # SECRET goes by the environment, where other users of the machine cannot read it.
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(TASKS) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+	@$(COURSE) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
 
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(TASKS) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
+	@$(COURSE) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
 		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
 
 lab: .venv/all ## Open the lessons in JupyterLab
@@ -80,13 +80,14 @@ clean: ## Remove all that was installed, built or cached here; runs stay
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CIFAR Lab needs Python 3.11 \
 	or newer; this is %d.%d. Name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" # the first that knows dependency groups
 	@touch $@
 
 .venv/book: .venv/pip pyproject.toml
-	@$(BIN)/python tools/extra.py book > .venv/book.txt
-	$(BIN)/pip install --quiet --requirement .venv/book.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	$(BIN)/pip install --quiet --group book
 	@touch $@
 
 .venv/all: .venv/pip pyproject.toml requirements.txt
-	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --requirement requirements.txt --group book --group dev
 	@touch $@ .venv/book

@@ -1,6 +1,6 @@
 """How long does the network of the page take for a picture, in a browser?
 
-    PYTHONPATH=tools python benchmarks/browser.py [--rounds 21]
+    python -m benchmarks.browser [--rounds 21]
 
 Every network of the package, with random weights, in headless Chromium, the page's own script, one
 process; milliseconds of a prediction, the picture already at 32x32. A figure is the median over the
@@ -12,12 +12,13 @@ import shutil
 import statistics
 import sys
 
-import export
-import machine
 from playwright.sync_api import Browser, sync_playwright
 from torch import nn
 
-from cifarlab import data, engine, figures, model
+from benchmarks import machine
+from cifarlab import data, figures, model
+from cifarlab.numerics import fastest
+from cifarlab_course.artefacts import export
 
 WARM_UP = 3
 
@@ -54,7 +55,7 @@ def main() -> int:
         return 2
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
-        print(f"{machine.line(engine.numerics(device='cpu'))}, Chromium {browser.version}")
+        print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
         for name in model.names():
             network = model.create(name)
             found = milliseconds(browser, network, rounds)

@@ -1,11 +1,12 @@
 """What dilation costs: the same weights and multiply-adds, the taps further apart.
 
-    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python benchmarks/dilation.py [--rounds 9]
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python -m benchmarks.dilation [--rounds 9]
 
 Dense and depthwise 3x3 convolutions, forward and as a training step (forward and backward), each
 also in its polyphase form. One thread of the CPU, in seconds of the processor rather than on the
 clock, all ways in turn: so other work on the machine disturbs little. The medians go to
-`cifarlab/records/benchmarks/dilation.json`, and from there into the lesson *Dilated convolutions*.
+`cifarlab/records/shipped/benchmarks/dilation.json`, and from there into the lesson *Dilated
+convolutions*.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import functools
 import itertools
 import time
 
-import machine
 import torch
 from torch import Tensor, nn
 
-from cifarlab import engine, model
+from benchmarks import machine
+from cifarlab import model
+from cifarlab.numerics import MEMORY_FORMATS, Numerics
 
 BATCH, CHANNELS, SIZE = 32, 64, 32
 GROUPS = {"dense": 1, "depthwise": CHANNELS}
@@ -37,19 +39,19 @@ class Polyphase(nn.Conv2d):
         )
 
 
-def runner(layer: nn.Module, numbers: engine.Numerics):
+def runner(layer: nn.Module, numerics: Numerics):
     """A function that runs `layer` once, with or without its backward pass, and times it."""
     images = torch.randn(BATCH, CHANNELS, SIZE, SIZE)
-    images = images.to(memory_format=engine.MEMORY_FORMATS[numbers.memory_format])
+    images = images.to(memory_format=MEMORY_FORMATS[numerics.memory_format])
     images.requires_grad_()  # as inside a network
     pull = torch.randn_like(images)
-    numbers.place(layer)
+    numerics.place(layer)
 
     def run(backward: bool) -> float:
         images.grad = layer.weight.grad = None
         started = time.process_time()
         with torch.set_grad_enabled(backward):
-            outputs = numbers.compute(layer, images)
+            outputs = numerics.compute(layer, images)
         if backward:
             outputs.backward(pull)
         return time.process_time() - started
@@ -63,8 +65,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     torch.manual_seed(0)
-    numbers = machine.one_thread()
-    here = machine.fields(numbers)  # before our own load
+    numerics = machine.one_thread()
+    here = machine.fields(numerics)  # before our own load
 
     runs = {}
     for (kind, groups), (form, dilations) in itertools.product(GROUPS.items(), FORMS.items()):
@@ -72,7 +74,7 @@ def main() -> None:
             layer = (Polyphase if form == "polyphase" else nn.Conv2d)(
                 CHANNELS, CHANNELS, 3, 1, dilation, dilation, groups, bias=False
             )
-            runs[kind, form, dilation] = runner(layer, numbers)
+            runs[kind, form, dilation] = runner(layer, numerics)
     ways = itertools.product(runs, (False, True))
     seconds = machine.measured(
         {(way, backward): functools.partial(runs[way], backward) for way, backward in ways}, rounds

@@ -1,6 +1,6 @@
 """What an epoch costs, of each recipe; and of `fast` in other widths and with other threads.
 
-    python benchmarks/epoch.py [--rounds 5]
+    python -m benchmarks.epoch [--rounds 5]
 
 Every figure is a median over rounds, in which the ways take turns in one process; an epoch is its
 number of steps times one. The original's way is fp32, NCHW, and each image augmented in the main
@@ -12,11 +12,12 @@ import functools
 import os
 import time
 
-import machine
 import torch
-from step import PLAIN, stepper
 
-from cifarlab import data, engine, model, recipes
+from benchmarks import machine
+from benchmarks.step import PLAIN, stepper
+from cifarlab import data, model, recipes
+from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 
 IMAGES = 50_000  # of CIFAR-10, in an epoch
 
@@ -39,25 +40,25 @@ def steps(recipe: recipes.Recipe) -> int:
     return -(-IMAGES // recipe.batch_size)
 
 
-def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
+def compare_recipes(numerics: Numerics, rounds: int) -> None:
     """Print seconds per epoch and minutes per run of every recipe and of the original's way."""
     split = data.synthetic(512)
     compared = {name: recipes.get(name) for name in recipes.names()}
     compared["fast, by SGD"] = recipes.get("fast", muon_peak_learning_rate=0.0)
 
-    def ways_of(name: str, recipe: recipes.Recipe, numbers: engine.Numerics) -> dict:
+    def ways_of(name: str, recipe: recipes.Recipe, numerics: Numerics) -> dict:
         batches = batches_of(recipe, split)
         return {
             (name, "data"): functools.partial(seconds_to_prepare, batches),
-            (name, "step"): stepper(recipe, numbers, *batches[0]),
+            (name, "step"): stepper(recipe, numerics, *batches[0]),
         }
 
     # `keep_freed_memory` can't be undone in a process, so the original's way goes first, alone.
     seconds = machine.measured(ways_of("original", recipes.get("baseline"), PLAIN), rounds)
-    engine.keep_freed_memory()
+    keep_freed_memory()
     ways = {}
     for name, recipe in compared.items():
-        ways |= ways_of(name, recipe, numbers)
+        ways |= ways_of(name, recipe, numerics)
     seconds |= machine.measured(ways, rounds)
     for name, recipe in {"original": compared["baseline"], **compared}.items():
         prepared, step = seconds[name, "data"], seconds[name, "step"]
@@ -68,18 +69,18 @@ def compare_recipes(numbers: engine.Numerics, rounds: int) -> None:
         )
 
 
-def compare_sizes(numbers: engine.Numerics, rounds: int) -> None:
+def compare_sizes(numerics: Numerics, rounds: int) -> None:
     """Print seconds per epoch of `fast` against its width, then against the number of threads."""
     images, labels = batches_of(recipes.get("fast"), data.synthetic(512))[0]
     ways, counts = {}, {}
     for widths in [(24, 56), (32, 80), (48, 112), (64, 160)]:
         recipe = recipes.get("fast", network_options={"widths": widths})
         counts[widths] = model.count_multiply_adds(recipe.create_network()) / 1e6
-        ways[widths] = stepper(recipe, numbers, images, labels)
+        ways[widths] = stepper(recipe, numerics, images, labels)
     for widths, seconds in machine.measured(ways, rounds).items():
         epoch = steps(recipes.get("fast")) * seconds
         print(f"widths {widths}: {counts[widths]:5.1f} M multiply-adds, {epoch:5.1f} s an epoch")
-    step = stepper(recipes.get("fast"), numbers, images, labels)
+    step = stepper(recipes.get("fast"), numerics, images, labels)
 
     def with_threads(count: int):
         def run() -> float:
@@ -98,10 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    numbers = engine.numerics()
-    print(machine.line(numbers))
-    compare_recipes(numbers, rounds)
-    compare_sizes(numbers, rounds)
+    numerics = fastest()
+    print(machine.line(numerics))
+    compare_recipes(numerics, rounds)
+    compare_sizes(numerics, rounds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a class takes to grade, in how much memory, and whether a cut batch ends the same.
 
-    python benchmarks/grading.py
+    python -m benchmarks.grading
 
 200 submissions of three questions: every tenth damaged or wrong, every twentieth hostile. Graded
 whole; then once more, killed half-way, and gone on with. Needs bubblewrap; takes many minutes.
@@ -16,12 +16,9 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from exercises.sandbox import memory
-from submissions import CASES, SECRET, Draft, save
+from cifarlab_course.grading.sandbox import memory
+from tests.submissions import CASES, SECRET, Draft, save
 
-ROOT = Path(__file__).resolve().parent.parent
 COUNT = 200
 HOSTILE = "endless_loop exit_at_once memory_hog checks_edited kill_the_parent".split()
 DAMAGED = [name for name, case in CASES.items() if case.kind in ("damaged", "wrong")]
@@ -43,10 +40,9 @@ def start(folder: Path, table: str) -> subprocess.Popen:
     """Start to grade."""
     options = {"submissions": folder / "handed-in", "out": folder / table, "jobs": 2, "timeout": 30}
     words = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
     return subprocess.Popen(
-        [sys.executable, "-m", "exercises", "grade", *words],
-        env=os.environ | {"PYTHONPATH": path, "SECRET": SECRET},
+        [sys.executable, "-m", "cifarlab_course.cli", "grade", *words],
+        env=os.environ | {"SECRET": SECRET},
     )
 
 

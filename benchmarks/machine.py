@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 
 import torch
 
-from cifarlab import engine, records
-from cifarlab.files import replacing
+from cifarlab import records
+from cifarlab._files import replacing
+from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 
 
-def one_thread() -> engine.Numerics:
+def one_thread() -> Numerics:
     """The CPU's own way of computing, on one thread, for seconds of the processor."""
     torch.set_num_threads(1)
-    engine.keep_freed_memory()
-    return engine.numerics(device="cpu")
+    keep_freed_memory()
+    return fastest(device="cpu")
 
 
 def measured(ways: dict, rounds: int) -> dict:
@@ -38,9 +39,9 @@ def save(name: str, found: dict) -> None:
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def fields(numbers: engine.Numerics) -> dict:
+def fields(numerics: Numerics) -> dict:
     """For a file that lessons read."""
-    where = records.provenance(numbers)
+    where = vars(records.provenance(numerics))
     del where["commit"]  # a benchmark speaks of a machine, not of our code
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -49,11 +50,11 @@ def fields(numbers: engine.Numerics) -> dict:
     }
 
 
-def line(numbers: engine.Numerics) -> str:
+def line(numerics: Numerics) -> str:
     """For the terminal."""
-    here = fields(numbers)
+    here = fields(numerics)
     return (
         f"{here['date']}, {here['processor']}, {here['threads']} threads, "
-        f"torch {here['versions']['torch']}, {numbers.precision}, {numbers.memory_format}, "
+        f"torch {here['versions']['torch']}, {numerics.precision}, {numerics.memory_format}, "
         f"load {here['load']}"
     )

@@ -1,6 +1,6 @@
 """Peak memory of one learner's kernel, and how many such fit into a machine.
 
-python benchmarks/memory.py lessons/09-train-under-200k.ipynb    (Linux; idle is not needed)
+python -m benchmarks.memory lessons/09-train-under-200k.ipynb    (Linux; idle is not needed)
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How heavy is each page of the built book, with all that it loads?
 
-    make book && python benchmarks/pages.py
+    make book && python -m benchmarks.pages
 
 Opens every page of `_build/html` in headless Chromium over file://, and adds up the files that it
 asks for, as they lie on the disk: a server that compresses sends less. Prints kB, the heaviest page

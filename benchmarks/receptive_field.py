@@ -1,6 +1,6 @@
 """Receptive fields of whole networks, and what brute force takes for a single unit.
 
-    OMP_NUM_THREADS=1 python benchmarks/receptive_field.py [--rounds 5]
+    OMP_NUM_THREADS=1 python -m benchmarks.receptive_field [--rounds 5]
 
 One thread. Analysis and the whole table are timed together, as seconds on the clock and of the
 processor; the median of the rounds. Brute force is one backward pass in float64, for one unit;
@@ -14,8 +14,7 @@ import time
 import torch
 from torchvision import models
 
-from cifarlab import brute_force
-from cifarlab.receptive_field import analyze
+from cifarlab.receptive_field import analyze, brute_force
 
 CASES = [("vgg16", "features", 320, 320), ("resnet152", "layer4", 1600, 320)]
 

@@ -1,6 +1,6 @@
 """One training step of the running example: the engine's way against plain fp32 NCHW.
 
-    python benchmarks/step.py [--rounds 5]
+    python -m benchmarks.step [--rounds 5]
 
 Both ways take turns in one process, so that what else the machine does slows both; the ratio of
 the medians is the figure. Beside it: images per second of each augmentation pipeline, one thread.
@@ -10,18 +10,19 @@ import argparse
 import statistics
 import time
 
-import machine
 import torch
 import torch.nn.functional as F
 
+from benchmarks import machine
 from cifarlab import data, engine, recipes
+from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 
-PLAIN = engine.Numerics("cpu", "fp32", "NCHW")
+PLAIN = Numerics("cpu", "fp32", "NCHW")
 
 
 def stepper(
     recipe: recipes.Recipe,
-    numbers: engine.Numerics,
+    numerics: Numerics,
     images: torch.Tensor,
     labels: torch.Tensor,
     clock=time.perf_counter,
@@ -29,12 +30,12 @@ def stepper(
     """A function that takes one training step by `recipe` and gives its seconds by `clock`."""
     torch.manual_seed(0)
     network = recipe.create_network()
-    numbers.place(network).train()
+    numerics.place(network).train()
     optimizer, _ = engine.make_optimizer(network, recipe, steps=1000)
 
     def step() -> float:
         started = clock()
-        loss = F.cross_entropy(numbers.compute(network, images), labels.to(numbers.device))
+        loss = F.cross_entropy(numerics.compute(network, images), labels.to(numerics.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -49,8 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    numbers = engine.numerics()
-    print(machine.line(numbers))
+    numerics = fastest()
+    print(machine.line(numerics))
 
     images, labels = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
     baseline = recipes.get("baseline")
@@ -59,8 +60,8 @@ def main() -> None:
     # `keep_freed_memory` can't be undone in a process, so the plain way goes first, alone.
     plain()
     seconds["plain"] = [plain() for _ in range(rounds)]
-    engine.keep_freed_memory()
-    ours = stepper(baseline, numbers, images, labels)
+    keep_freed_memory()
+    ours = stepper(baseline, numerics, images, labels)
     plain(), ours()
     for _ in range(rounds):
         seconds["plain, memory kept"].append(plain())

@@ -9,7 +9,8 @@ import itertools
 import torch
 from torch import nn
 
-from cifarlab import arguments, model, receptive_field
+from cifarlab import _arguments as arguments
+from cifarlab import model, receptive_field
 
 LIMIT = 200_000  # parameters, frozen ones included
 SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must take

@@ -1,4 +1,4 @@
-"""Command line to recipe, nothing more.
+"""The command line: parse, and print what the package does.
 
 `cifarlab data | train | evaluate | records | receptive-field`
 """
@@ -14,10 +14,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from cifarlab import arguments, data, engine, model, receptive_field, recipes, records
+from cifarlab import _arguments as arguments
+from cifarlab import (
+    data,
+    engine,
+    model,
+    numerics,
+    receptive_field,
+    recipes,
+    records,
+    runs,
+)
+from cifarlab.schema import Epoch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,12 +80,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare images")
     train.add_argument("--device", help="cpu, cuda, cuda:1 ...")
-    train.add_argument("--precision", choices=list(engine.PRECISIONS))
+    train.add_argument("--precision", choices=list(numerics.PRECISIONS))
 
     evaluate = command("evaluate", run_evaluation, "Score a record's network anew.")
     evaluate.add_argument("record", help="a name of `cifarlab records`, or a run's folder")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 ...")
-    evaluate.add_argument("--precision", choices=list(engine.PRECISIONS))
+    evaluate.add_argument("--precision", choices=list(numerics.PRECISIONS))
 
     command("records", list_records, "List the records that ship with the package.")
 
@@ -104,80 +114,34 @@ def show_data(options: argparse.Namespace) -> None:
     show(options, {"folder": str(folder), "sound": True}, f"CIFAR-10 is sound, in {folder}")
 
 
-def splits(synthetic: bool, validation: bool) -> tuple[data.Split, data.Split]:
-    """What to learn from, and what to score on."""
-    if synthetic:
-        train, test = data.synthetic(2000, seed=0), data.synthetic(500, seed=1)
-    else:
-        train, test = data.load()
-    if validation:
-        return data.split_validation(train, per_class=len(train) // 100)
-    return train, test
-
-
 def run_training(options: argparse.Namespace) -> None:
-    """`cifarlab train`: data, network, engine, record, in this order."""
+    """`cifarlab train`: read the options, and tell what `runs.train` does."""
     changes = dict(map(read_change, options.change))
     if options.epochs is not None:
         changes["epochs"] = options.epochs
     recipe = recipes.get(options.recipe, **changes)
     arguments.whole("--seed", options.seed, 0, engine.LARGEST_SEED)
     arguments.whole("--workers", options.workers, 0, data.MOST_WORKERS)
-    numbers = engine.numerics(options.device, options.precision)
+    chosen = numerics.fastest(options.device, options.precision)
     out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
-    checkpoint, record_path = out / "checkpoint.pt", out / "record.json"
-    if checkpoint.exists() and not options.resume:
-        raise ValueError(f"{out} holds a run; add --resume to go on, or name another --out.")
-    if options.resume and not checkpoint.exists():
-        raise ValueError(f"{out} holds no run to go on with; begin one without --resume.")
-    torch.manual_seed(options.seed)
-    try:
-        network = recipe.create_network()
-    except TypeError as error:
-        raise ValueError(f"network_options of {recipe.network!r}: {error}") from error
-    train, held_out = splits(options.data == "synthetic", options.validation)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{out} can't be made ({error}); name another --out.") from error
-
-    record = records.begin(
+    epochs = runs.train(
         recipe,
-        options.seed,
-        network,
-        train,
-        held_out,
-        numbers,
-        scored_on="validation" if options.validation else "test",
-    )
-    before = records.load(record_path) if options.resume and record_path.exists() else None
-    if before:
-        session = {name: getattr(before, name) for name in records.provenance(numbers)}
-        session["epochs"] = len(before.history)
-        record = dataclasses.replace(record, earlier_sessions=[*before.earlier_sessions, session])
-
-    for epoch in engine.fit(
-        network,
-        recipe,
-        train,
-        held_out,
+        out,
+        *runs.splits(synthetic=options.data == "synthetic", validation=options.validation),
         seed=options.seed,
-        every_epoch=recipe.test_every_epoch or options.validation,
-        checkpoint=checkpoint,
+        scored_on="validation" if options.validation else "test",
         resume=options.resume,
         workers=options.workers,
-        numbers=numbers,
-    ):
-        record = records.extend(record, epoch)
-        if not before or record.history != before.history[: epoch.number]:
-            records.save(record, record_path)  # else the file says so already, and more
+        numerics=chosen,
+    )
+    for epoch in epochs:
         show(options, dataclasses.asdict(epoch), describe(epoch, recipe.epochs))
-    records.save_weights(network, out / "record.safetensors")
+    record = records.load(out)
     show(
         options,
-        {"record": str(record_path), f"{record.scored_on}_accuracy": record.accuracy},
+        {"record": str(out / "record.json"), f"{record.scored_on}_accuracy": record.accuracy},
         f"{record.accuracy:.2f} % of the {record.scored_on} images after the last epoch; "
-        f"the record is {record_path}",
+        f"the record is {out / 'record.json'}",
     )
 
 
@@ -195,7 +159,7 @@ def read_change(text: str) -> tuple[str, object]:
         return field, value
 
 
-def describe(epoch: engine.Epoch, epochs: int) -> str:
+def describe(epoch: Epoch, epochs: int) -> str:
     """One clear line for one epoch."""
     held_out = f"  held out {epoch.held_out.accuracy:6.2f} %" if epoch.held_out else ""
     return (
@@ -209,12 +173,10 @@ def run_evaluation(options: argparse.Namespace) -> None:
     """`cifarlab evaluate`: on the images that the record was scored on."""
     record = records.load(options.record)
     network = records.load_network(options.record)
-    _, held_out = splits(
-        record.data.startswith(data.SYNTHETIC), validation=record.scored_on == "validation"
-    )
+    _, held_out = runs.splits_of(record)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
-    numbers = engine.numerics(options.device, options.precision)
-    found = engine.evaluate(network, data.batches(held_out, plain, 1000), numbers)
+    chosen = numerics.fastest(options.device, options.precision)
+    found = engine.evaluate(network, data.batches(held_out, plain, 1000), chosen)
     before = "" if record.accuracy is None else f"; the record says {record.accuracy:.2f} %"
     show(
         options,

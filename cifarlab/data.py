@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
-from cifarlab import arguments
-from cifarlab.files import own_name, remove_abandoned
+from cifarlab import _arguments as arguments
+from cifarlab._files import own_name, remove_abandoned
 
 # OpenCV would share out each small picture among all cores, in each worker anew. Here and not in
 # the workers: in a fork of a process whose threads have begun, this call would never end.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cifarlab import arguments
+from cifarlab import _arguments as arguments
 
 
 def mistakes(log_probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -1,141 +1,51 @@
-"""One run: find a learning rate, fit, evaluate, save, resume.
+"""One run: find a learning rate, fit, evaluate, resume.
 
 Lesson: Train under 200,000 parameters.
 """
 
-import ctypes
-import hashlib
-import io
 import math
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from tqdm.auto import tqdm
 
-from cifarlab import arguments, data, model, muon
-from cifarlab.files import replacing
+from cifarlab import _arguments as arguments
+from cifarlab import _checkpoints, data, model, muon
+from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 from cifarlab.recipes import Recipe
+from cifarlab.schema import Epoch, Score
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images (B, 3, H, W), labels (B,)
-
-# ---------------------------------------------------------------------------------- numerics
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MEMORY_FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-
-
-@dataclass(frozen=True)
-class Numerics:
-    """Where a network computes, in what precision, and in what order an image lies in memory.
-
-    Weights and losses stay float32; `precision` is that of the layers between.
-    """
-
-    device: str
-    precision: str  # of PRECISIONS
-    memory_format: str  # of MEMORY_FORMATS
-
-    def place(self, network: nn.Module) -> nn.Module:
-        """`network` itself, its weights moved to the device and laid out."""
-        return network.to(self.device, memory_format=MEMORY_FORMATS[self.memory_format])
-
-    def compute(self, network: nn.Module, images: Tensor) -> Tensor:
-        """`network(images)` on the device, in the precision; the result is float32."""
-        images = images.to(
-            self.device, memory_format=MEMORY_FORMATS[self.memory_format], non_blocking=True
-        )
-        dtype = PRECISIONS[self.precision]
-        with torch.autocast(torch.device(self.device).type, dtype, enabled=dtype != torch.float32):
-            outputs = network(images)
-        return outputs.float()
-
-    def scaler(self) -> torch.amp.GradScaler:
-        """Keeps fp16 gradients from vanishing; does nothing in the other precisions.
-
-        Source: Micikevicius et al. 2018, "Mixed Precision Training", section 3.2,
-        arXiv:1710.03740.
-        """
-        return torch.amp.GradScaler(
-            torch.device(self.device).type, enabled=self.precision == "fp16"
-        )
-
-
-def numerics(
-    device: str | None = None, precision: str | None = None, memory_format: str | None = None
-) -> Numerics:
-    """The fastest way this machine computes well; what an argument names is taken as it is.
-
-    An argument that is not given comes from CIFARLAB_DEVICE, CIFARLAB_PRECISION or
-    CIFARLAB_MEMORY_FORMAT. Otherwise: the GPU where there is one; bf16 where the processor has
-    it, else fp16 on a GPU and fp32 on a CPU; channels_last.
-
-    Raises: ValueError if the machine has no such device or a name is not known.
-    """
-    arguments.instance("device", device, str | None)
-    arguments.instance("precision", precision, str | None)
-    arguments.instance("memory_format", memory_format, str | None)
-    device = device or os.environ.get("CIFARLAB_DEVICE")
-    precision = precision or os.environ.get("CIFARLAB_PRECISION") or None
-    memory_format = memory_format or os.environ.get("CIFARLAB_MEMORY_FORMAT") or "channels_last"
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = device.partition(":")
-    available = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
-    if f"{kind}:{number or 0}" not in available and device != "cpu":
-        raise ValueError(
-            f"device={arguments.shown(device)}; this machine has: {', '.join(available)}."
-        )
-
-    if precision is None and kind == "cuda":
-        # A T4 emulates bf16, slowly, and would say that it supports it.
-        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    elif precision is None:
-        precision = "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
-    arguments.one_of("precision", precision, PRECISIONS)
-    arguments.one_of("memory_format", memory_format, MEMORY_FORMATS)
-    return Numerics(device, precision, memory_format)
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, for its next step (Linux with glibc).
-
-    The C library gives large blocks back to the system at once, and every training step then
-    pays for 1.5 GB of fresh, zeroed pages: a third of its time (`benchmarks/step.py`).
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library
-        return
-    trim_threshold, mmap_max = -1, -4  # their numbers in <malloc.h>
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, -1)
-
 
 # -------------------------------------------------------------------------------- evaluation
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well a network did: `loss` in nats per image, `accuracy` in per cent."""
-
-    loss: float
-    accuracy: float
+@contextmanager
+def placed(network: nn.Module, numerics: Numerics) -> Iterator[None]:
+    """`network` is where `numerics` computes, and afterwards where it was."""
+    home = next((weights.device for weights in network.parameters()), torch.device("cpu"))
+    numerics.place(network)
+    try:
+        yield
+    finally:
+        network.to(home)
 
 
 @torch.no_grad()  # not inference_mode: weights moved under it could never be trained again
 def predict(
-    network: nn.Module, batches: Batches, numbers: Numerics | None = None
+    network: nn.Module, batches: Batches, numerics: Numerics | None = None
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities (N, classes) float32 and labels (N,) int64, on the CPU.
 
@@ -144,16 +54,13 @@ def predict(
     Raises: TypeError if `network` is none; ValueError if `batches` holds nothing.
     """
     arguments.instance("network", network, nn.Module)
-    numbers = numbers or numerics()
-    home = next((weights.device for weights in network.parameters()), torch.device("cpu"))
-    numbers.place(network).eval()
+    numerics = numerics or fastest()
     outputs, labels = [], []
-    try:
+    with placed(network, numerics):
+        network.eval()
         for batch_images, batch_labels in batches:
-            outputs.append(numbers.compute(network, batch_images).log_softmax(dim=1).cpu())
+            outputs.append(numerics.compute(network, batch_images).log_softmax(dim=1).cpu())
             labels.append(batch_labels)
-    finally:
-        network.to(home)
     if not outputs:
         raise ValueError("batches holds no image; give it one or more.")
     return torch.cat(outputs), torch.cat(labels)
@@ -171,25 +78,12 @@ def score(log_probabilities: Tensor, labels: Tensor) -> Score:
     )
 
 
-def evaluate(network: nn.Module, batches: Batches, numbers: Numerics | None = None) -> Score:
+def evaluate(network: nn.Module, batches: Batches, numerics: Numerics | None = None) -> Score:
     """Mean loss and accuracy of `network` over all images of `batches`."""
-    return score(*predict(network, batches, numbers))
+    return score(*predict(network, batches, numerics))
 
 
 # ---------------------------------------------------------------------------------- training
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did. Training scores are of augmented images, taken while learning."""
-
-    number: int  # from 1
-    learning_rate: float  # of its last step
-    train: Score
-    held_out: Score | None  # None where it was not evaluated
-    seconds: float  # training
-    evaluation_seconds: float
-    load: float | None  # processes that ran or waited in the last minute, this one included
 
 
 def progress(steps: Iterable, description: str) -> Iterable:
@@ -220,14 +114,17 @@ def learn_whitening(network: nn.Module, recipe: Recipe, train: data.Split) -> No
 
 def make_optimizer(
     network: nn.Module, recipe: Recipe, steps: int
-) -> tuple[torch.optim.SGD, OneCycleLR]:
-    """SGD, with Muon where the recipe asks for it, and the one-cycle schedule of its `steps`.
+) -> tuple[torch.optim.SGD, LRScheduler]:
+    """SGD, with Muon where the recipe asks for it, and the schedule of its `steps`.
+
+    The schedule is one cycle; with `anneal="steps"`, the peak for half of the steps, a tenth of it
+    for a quarter, and a hundredth.
 
     Raises: ValueError if the warm-up is one step, for which `OneCycleLR` divides by zero.
     Source: Smith and Topin 2018, "Super-Convergence", arXiv:1708.07120; a faster rate for the
     biases of batch norms, Jordan 2024, section 3.4, arXiv:2404.00498.
     """
-    if recipe.warmup_share * steps == 1:
+    if recipe.anneal != "steps" and recipe.warmup_share * steps == 1:
         raise ValueError(
             f"warmup_share={recipe.warmup_share} of {steps} steps is a warm-up of one step; "
             "choose another share or another number of epochs."
@@ -253,6 +150,10 @@ def make_optimizer(
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
     )
+    if recipe.anneal == "steps":
+        for group, rate in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = rate
+        return optimizer, MultiStepLR(optimizer, [steps // 2, 3 * steps // 4])
     schedule = OneCycleLR(
         optimizer,
         peaks,
@@ -268,6 +169,134 @@ def make_optimizer(
     return optimizer, schedule
 
 
+def remeasure_norms(network: nn.Module, batches: Batches, numerics: Numerics) -> None:
+    """Set the averages of `network`'s batch norms to those of all `batches`, each counting once.
+
+    While the learning rate is high, the weights move on faster than running averages follow.
+
+    Source: Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", section 3.2,
+    arXiv:1803.05407.
+    """
+    with numerics.autocast():
+        update_bn((numerics.lay_out(images) for images, _ in batches), network)
+
+
+@dataclass
+class Run:
+    """A network in training, and all that changes with it from step to step."""
+
+    network: nn.Module
+    recipe: Recipe
+    numerics: Numerics
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    average: AveragedModel | None  # of the weights, where the recipe asks for it
+    steps: int  # in all epochs
+    epoch: int = 0  # the one that is going on
+    learning_rate: float = 0.0  # of the last step
+
+    @classmethod
+    def begin(
+        cls, network: nn.Module, recipe: Recipe, train: data.Split, numerics: Numerics
+    ) -> "Run":
+        """The run before its first step."""
+        keep_freed_memory()
+        numerics.place(network)
+        learn_whitening(network, recipe, train)
+        steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
+        optimizer, schedule = make_optimizer(network, recipe, steps)
+        average = None
+        if recipe.ema_decay:
+            decay = get_ema_multi_avg_fn(recipe.ema_decay)
+            average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
+        return cls(
+            network, recipe, numerics, optimizer, schedule, numerics.scaler(), average, steps
+        )
+
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint keeps the state of, by name."""
+        parts = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "scaler": self.scaler,
+        }
+        return parts | ({"average": self.average} if self.average else {})
+
+    def step(self, loss: Tensor) -> None:
+        """Move the weights against the gradient of `loss`, and the learning rate on."""
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        scale = self.scaler.get_scale()
+        self.scaler.update()
+        self.learning_rate = self.schedule.get_last_lr()[0]
+        # Where fp16 overflowed, the scaler left the step out, and the schedule waits for it.
+        taken = self.scaler.get_scale() >= scale
+        if taken and self.schedule.last_epoch < self.steps - 1:
+            self.schedule.step()
+        if self.average:
+            self.average.update_parameters(self.network)
+
+    def finish(self, batches: Batches) -> None:
+        """Make `network` the result: averaged, with batch norms measured anew, where asked for."""
+        if self.average:
+            self.network.load_state_dict(self.average.module.state_dict())
+            self.average = None  # from here on, `network` is the one to score
+        if self.recipe.remeasure_norms:
+            remeasure_norms(self.network, batches, self.numerics)
+
+    def check_weights(self) -> None:
+        """Refuse weights from which no run could go on.
+
+        Raises: NotFinite if one of them is no number.
+        """
+        if not all(weights.isfinite().all() for weights in self.network.parameters()):
+            raise self.diverged("the weights are no good numbers after")
+
+    def diverged(self, what: str) -> NotFinite:
+        """The error that says where the run left all numbers."""
+        return NotFinite(
+            f"{what} epoch {self.epoch}: training has diverged. "
+            f"Lower peak_learning_rate ({self.recipe.peak_learning_rate}) or check the data."
+        )
+
+
+def train_epoch(run: Run, batches: Batches) -> Score:
+    """Learn from all `batches` once; the score is of each before its step.
+
+    Raises: NotFinite if a loss is no number.
+    """
+    run.network.train()
+    loss_sum, correct, images_seen = 0.0, 0, 0
+    for images, labels in batches:
+        labels = labels.to(run.numerics.device, non_blocking=True)  # (B,)
+        outputs = run.numerics.compute(run.network, images)  # (B, classes)
+        loss = F.cross_entropy(outputs, labels, label_smoothing=run.recipe.label_smoothing)
+        if not math.isfinite(loss.item()):
+            raise run.diverged(f"the loss is {loss.item()} in")
+        run.step(loss)
+        # Sums, not means: the last batch is shorter, yet every image counts once.
+        loss_sum += loss.item() * len(labels)
+        correct += (outputs.argmax(dim=1) == labels).sum().item()
+        images_seen += len(labels)
+    return Score(loss_sum / images_seen, 100 * correct / images_seen)
+
+
+def score_epoch(run: Run, held_out: data.Split) -> Score:
+    """How well the averaged weights, or else the weights, do on images as they are.
+
+    Raises: NotFinite if a prediction is no number.
+    """
+    plain = data.pipeline(mean=run.recipe.mean, std=run.recipe.std)
+    network = run.average.module if run.average else run.network
+    predictions, labels = predict(network, data.batches(held_out, plain, 1000), run.numerics)
+    if not predictions.isfinite().all():
+        raise run.diverged("the weights are no good numbers after")
+    return score(predictions, labels)
+
+
 def fit(
     network: nn.Module,
     recipe: Recipe,
@@ -279,7 +308,7 @@ def fit(
     checkpoint: Path | None = None,
     resume: bool = False,
     workers: int = 0,
-    numbers: Numerics | None = None,
+    numerics: Numerics | None = None,
 ) -> Iterator[Epoch]:
     """Train `network` in place by `recipe`; yield what each epoch did.
 
@@ -288,194 +317,82 @@ def fit(
     `resume` goes on from it, and yields the epochs it holds first. On one CPU a resumed run
     equals an uninterrupted one bit for bit.
 
-    Raises: NotFinite if the loss is no number; TypeError or ValueError if an argument is out of its
-    range, or `checkpoint` damaged or of another run; OSError if it can't be read or written, and
-    then the last good one stays.
+    Raises, when it is called: TypeError or ValueError if an argument is out of its range, or
+    `checkpoint` damaged or of another run; OSError if it can't be read. While it trains: NotFinite
+    if the loss is no number; OSError if the checkpoint can't be written, and then the last good
+    one stays.
     """
     arguments.instance("network", network, nn.Module)
     arguments.instance("recipe", recipe, Recipe)
     arguments.whole("seed", seed, 0, LARGEST_SEED)
+    arguments.whole("workers", workers, 0, data.MOST_WORKERS)
     for name, split in (("train", train), ("held_out", held_out)):
         if not len(arguments.instance(name, split, data.Split)):
             raise ValueError(f"{name} holds no image; give it one or more.")
     if resume and checkpoint is None:
         raise ValueError("resume=True needs a checkpoint; name its file.")
-    checkpoint = checkpoint and Path(checkpoint)
-    numbers = numbers or numerics()
-    keep_freed_memory()
-    numbers.place(network)
-    to_numbers = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
-    plain = data.pipeline(mean=recipe.mean, std=recipe.std)
-    learn_whitening(network, recipe, train)
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
-    optimizer, schedule = make_optimizer(network, recipe, recipe.epochs * steps_per_epoch)
-    scaler = numbers.scaler()
-    average = (
-        AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
-        )
-        if recipe.ema_decay
-        else None
+    run = Run.begin(network, recipe, train, numerics or fastest())
+    kept = _checkpoints.Checkpoint(
+        path=checkpoint and Path(checkpoint),
+        identity={
+            "recipe": _checkpoints.plain(recipe),
+            "seed": seed,
+            "source": train.source,
+            "images": len(train),
+            "data": _checkpoints.fingerprint(train, held_out),
+        },
+        parts=run.parts(),
     )
-    state = {"network": network, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    if average:
-        state["average"] = average
-    run = {
-        "recipe": _plain(recipe),
-        "seed": seed,
-        "source": train.source,
-        "images": len(train),
-        "data": _fingerprint(train, held_out),
-    }
+    done = kept.load() if resume else []
+    return _epochs(run, train, held_out, done, kept, seed, every_epoch, workers)
 
-    done = _load_checkpoint(checkpoint, run, state) if resume else []
+
+def _epochs(
+    run: Run,
+    train: data.Split,
+    held_out: data.Split,
+    done: list[Epoch],
+    kept: _checkpoints.Checkpoint,
+    seed: int,
+    every_epoch: bool,
+    workers: int,
+) -> Iterator[Epoch]:
+    """Those that are `done`, then the others, each kept before it is told."""
     yield from done
-    for number in range(len(done) + 1, recipe.epochs + 1):
+    recipe = run.recipe
+    augmented = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
+    for run.epoch in range(len(done) + 1, recipe.epochs + 1):
         # Each epoch starts its own stream (dropout draws from it), so resuming needs no other.
-        torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-        network.train()
-        started = time.perf_counter()
-        loss_sum, correct = 0.0, 0
-        epoch_batches = data.batches(
+        torch.manual_seed(int(np.random.SeedSequence([seed, run.epoch]).generate_state(1)[0]))
+        batches = data.batches(
             train,
-            to_numbers,
+            augmented,
             recipe.batch_size,
             shuffle=True,
             seed=seed,
-            epoch=number,
+            epoch=run.epoch,
             workers=workers,
         )
-        for images, labels in progress(epoch_batches, f"epoch {number}/{recipe.epochs}"):
-            labels = labels.to(numbers.device, non_blocking=True)  # (B,)
-            outputs = numbers.compute(network, images)  # (B, classes)
-            loss = F.cross_entropy(outputs, labels, label_smoothing=recipe.label_smoothing)
-            if not math.isfinite(loss.item()):
-                raise _diverged(f"the loss is {loss.item()} in epoch {number}", recipe)
-            optimizer.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scale = scaler.get_scale()
-            scaler.update()
-            learning_rate = schedule.get_last_lr()[0]
-            # Where fp16 overflowed, the scaler left the step out, and the schedule waits for it.
-            taken = scaler.get_scale() >= scale
-            if taken and schedule.last_epoch < schedule.total_steps - 1:
-                schedule.step()
-            if average:
-                average.update_parameters(network)
-            # Sums, not means: the last batch is shorter, yet every image counts once.
-            loss_sum += loss.item() * len(labels)
-            correct += (outputs.argmax(dim=1) == labels).sum().item()
+        started = time.perf_counter()
+        learned = train_epoch(run, progress(batches, f"epoch {run.epoch}/{recipe.epochs}"))
         trained = time.perf_counter()
-
-        last = number == recipe.epochs
-        if last and average:
-            network.load_state_dict(average.module.state_dict())
-        # The last step's weights met no loss yet; a checkpoint of bad ones could not go on.
-        finite = all(weights.isfinite().all() for weights in network.parameters())
-        result = None
-        if finite and (every_epoch or last):
-            learned = average.module if average else network
-            predicted = predict(learned, data.batches(held_out, plain, 1000), numbers)
-            finite = predicted[0].isfinite().all()
-            result = score(*predicted) if finite else None
-        if not finite:
-            raise _diverged(f"the weights are no good numbers after epoch {number}", recipe)
+        last = run.epoch == recipe.epochs
+        if last:
+            run.finish(batches)
+        run.check_weights()  # those of the last step met no loss yet
+        scored = score_epoch(run, held_out) if every_epoch or last else None
         epoch = Epoch(
-            number,
-            learning_rate,
-            Score(loss_sum / len(train), 100 * correct / len(train)),
-            result,
-            trained - started,
-            time.perf_counter() - trained,
-            os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
+            number=run.epoch,
+            learning_rate=run.learning_rate,
+            train=learned,
+            held_out=scored,
+            seconds=trained - started,
+            evaluation_seconds=time.perf_counter() - trained,
+            load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
         )
         done.append(epoch)
-        if checkpoint:
-            _save_checkpoint(checkpoint, run, state, done)
+        kept.save(done)
         yield epoch
-
-
-def _diverged(what: str, recipe: Recipe) -> NotFinite:
-    return NotFinite(
-        f"{what}: training has diverged. "
-        f"Lower peak_learning_rate ({recipe.peak_learning_rate}) or check the data."
-    )
-
-
-# ------------------------------------------------------------------------------- checkpoints
-
-
-def _plain(recipe: Recipe) -> dict:
-    """The recipe as it comes back from a file: lists for tuples."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(recipe).items()
-    }
-
-
-def _fingerprint(*splits: data.Split) -> str:
-    """A number that another pixel, another label or another order would change."""
-    digest = hashlib.sha256()
-    for split in splits:
-        digest.update(np.ascontiguousarray(split.images))
-        digest.update(np.ascontiguousarray(split.labels))
-    return digest.hexdigest()
-
-
-def _save_checkpoint(path: Path, run: dict, state: dict, done: list[Epoch]) -> None:
-    content = io.BytesIO()  # not straight to the file: torch does not say when a disk is full
-    torch.save(
-        {
-            "run": run,
-            "epochs": [asdict(epoch) for epoch in done],
-            "state": {name: part.state_dict() for name, part in state.items()},
-        },
-        content,
-    )
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
-
-
-def _load_checkpoint(path: Path, run: dict, state: dict) -> list[Epoch]:
-    """Put what `path` holds into `state`; the epochs that led there."""
-    content = path.read_bytes()
-    try:
-        # torch does not look at the check sums that it writes.
-        if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
-            raise zipfile.BadZipFile(damaged)
-        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")  # no code
-        # What was not yet noted then, or no setting yet, was as it is by default.
-        before = {"data": run["data"], **saved["run"]}
-        before["recipe"] = _plain(Recipe(**before["recipe"]))
-        differ = [name for name in run if before.get(name) != run[name]]
-        if not differ:
-            for name, part in state.items():
-                part.load_state_dict(saved["state"][name])
-        epochs = [read_epoch(epoch) for epoch in saved["epochs"]]
-    except Exception as error:  # torch names damage in many ways, and advises to run its code
-        raise ValueError(
-            f"{path} is no checkpoint of this program, or damaged ({type(error).__name__}). "
-            "Start anew in another folder."
-        ) from error
-    if differ:
-        raise ValueError(
-            f"{path} is of another run: its {', '.join(differ)} differ. "
-            "Resume with what it was started with, or start anew in another folder."
-        )
-    return epochs
-
-
-def read_epoch(fields: dict) -> Epoch:
-    """An `Epoch` again, from the dictionary that a checkpoint or a record keeps of it."""
-    held_out = fields["held_out"]
-    return Epoch(
-        **{
-            **fields,
-            "train": Score(**fields["train"]),
-            "held_out": Score(**held_out) if held_out else None,
-        }
-    )
 
 
 # ---------------------------------------------------------------------- learning-rate finder
@@ -499,7 +416,7 @@ def find_learning_rate(
     steps: int = 100,
     smoothing: float = 0.98,
     seed: int = 0,
-    numbers: Numerics | None = None,
+    numerics: Numerics | None = None,
 ) -> Sweep:
     """Train for up to `steps` batches while the rate climbs from `lowest` to `highest`.
 
@@ -507,7 +424,7 @@ def find_learning_rate(
     old average in the new (less of it for fewer steps). The steps are of SGD with the momentum of
     `recipe`, for all weights, without what else it asks of a step (Muon, weight decay, label
     smoothing, another rate for the biases of batch norms). `network` gets its weights and modes
-    back, and no gradients.
+    back, no gradients, and goes back to its device.
 
     Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
     if the very first loss is no number.
@@ -532,16 +449,15 @@ def find_learning_rate(
             f"steps={steps}; {len(train)} images make {len(epoch_batches)} batches of "
             f"{recipe.batch_size}: choose 2 to {len(epoch_batches)} steps."
         )
-    numbers = numbers or numerics()
+    numerics = numerics or fastest()
     keep_freed_memory()
-    numbers.place(network)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=lowest, momentum=recipe.momentum, nesterov=recipe.nesterov
-    )
-    scaler = numbers.scaler()
+    scaler = numerics.scaler()
     learning_rates, losses, average = [], [], 0.0
-    with model.modes_kept(network):
+    with placed(network, numerics), model.modes_kept(network):
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        optimizer = torch.optim.SGD(
+            network.parameters(), lr=lowest, momentum=recipe.momentum, nesterov=recipe.nesterov
+        )
         try:
             learn_whitening(network, recipe, train)
             torch.manual_seed(seed)  # dropout draws from it
@@ -551,8 +467,8 @@ def find_learning_rate(
             ):
                 learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
                 optimizer.param_groups[0]["lr"] = learning_rate
-                outputs = numbers.compute(network, images)
-                loss = F.cross_entropy(outputs, labels.to(numbers.device))
+                outputs = numerics.compute(network, images)
+                loss = F.cross_entropy(outputs, labels.to(numerics.device))
                 average = smoothing * average + (1 - smoothing) * loss.item()
                 smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0
                 if not math.isfinite(smoothed) and not losses:

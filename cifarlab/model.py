@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cifarlab import arguments
+from cifarlab import _arguments as arguments
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 

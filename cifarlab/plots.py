@@ -19,8 +19,9 @@ from torch import Tensor
 
 from cifarlab.data import Split
 from cifarlab.diagnostics import Calibration
-from cifarlab.engine import Epoch, Sweep
+from cifarlab.engine import Sweep
 from cifarlab.receptive_field import Box, Effective, Row
+from cifarlab.schema import Epoch
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn

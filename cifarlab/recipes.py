@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 
 from torch import nn
 
-from cifarlab import arguments, data, model
+from cifarlab import _arguments as arguments
+from cifarlab import data, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,11 @@ class Recipe:
     warmup_share: float = 0.3  # of all steps, while the rate climbs
     start_divisor: float = 25.0  # first rate = peak / start_divisor
     end_divisor: float = 1e4  # last rate = first rate / end_divisor
-    anneal: str = "cos"  # "cos" or "linear", up and down
+    anneal: str = "cos"  # "cos" or "linear", up and down; "steps": the peak, then tenths of it
     cycle_momentum: bool = True  # 0.95 at the ends, 0.85 at the peak, in place of `momentum`
     label_smoothing: float = 0.0
     ema_decay: float | None = None  # per step; the averaged weights are the result
+    remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
@@ -44,7 +46,7 @@ class Recipe:
         """Refuse what could only fail later."""
         arguments.one_of("network", self.network, model.names())
         arguments.one_of("augmentation", self.augmentation, data.AUGMENTATIONS)
-        arguments.one_of("anneal", self.anneal, ["cos", "linear"])
+        arguments.one_of("anneal", self.anneal, ["cos", "linear", "steps"])
         if not (isinstance(self.name, str) and re.fullmatch(r"[\w.-]{1,100}", self.name)):
             raise ValueError(
                 f"name={arguments.shown(self.name)}; it names files: it must be 1 to 100 letters, "
@@ -61,7 +63,7 @@ class Recipe:
                 f"dictionary of what {self.network!r} takes ({', '.join(known)}), as JSON has it."
             )
         object.__setattr__(self, "network_options", plain)
-        for name in ("nesterov", "cycle_momentum", "test_every_epoch"):
+        for name in ("nesterov", "cycle_momentum", "remeasure_norms", "test_every_epoch"):
             if not isinstance(getattr(self, name), bool):
                 shown = arguments.shown(getattr(self, name))
                 raise ValueError(f"{name}={shown}; it must be True or False.")

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 import torch
-from helpers import Tiny
 from playwright.sync_api import sync_playwright
 
 from cifarlab import data, model, recipes
+from tests.helpers import Tiny
 
 # One thread: on a busy machine more are slower, and forked children may use no others.
 torch.set_num_threads(1)

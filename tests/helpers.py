@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
-from cifarlab import engine, model
+from cifarlab import model
+from cifarlab.numerics import Numerics
+from cifarlab.schema import Epoch, Record, Score
 
-FP32 = engine.Numerics("cpu", "fp32", "channels_last")
+FP32 = Numerics("cpu", "fp32", "channels_last")
 
 
 class Tiny(nn.Sequential):
@@ -75,3 +78,29 @@ def read_only(folder: Path) -> Iterator[Callable[[], None]]:
         finally:
             os.seteuid(user)
             folder.chmod(mode)
+
+
+def tiny_record(*accuracies: float, **changes) -> Record:
+    """The record of a run whose epochs reached `accuracies`, in training and held out alike."""
+    scores = [Score(1.0, accuracy) for accuracy in accuracies]
+    fields = {
+        "recipe": SimpleNamespace(name="tiny", network="tiny", epochs=len(accuracies)),
+        "seed": 0,
+        "data": "CIFAR-10: 50000 images, scored on 10000",
+        "commit": "c" * 40,
+        "versions": {"python": "3.11.7", "torch": "2.14.1"},
+        "processor": "a processor",
+        "threads": 2,
+        "precision": "fp32",
+        "memory_format": "NCHW",
+        "load": 1.5,
+        "seconds": {"training": 600.0, "evaluation": 6.0},
+        "parameters": 960,
+        "multiply_adds": 1234,
+        "test_accuracy": accuracies[-1] if accuracies else None,
+        "history": [
+            Epoch(number, 0.1, score, score, 60.0, 1.0, 1.5)
+            for number, score in enumerate(scores, start=1)
+        ],
+    }
+    return Record(**fields | changes)

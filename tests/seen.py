@@ -81,8 +81,10 @@ def wrong(field, network: nn.Module, size: tuple[int, int], channels: int = 1) -
         elif field.exact and not (
             np.array_equal(taps, spoiled[y, x]) or np.array_equal(taps, changed[y, x])
         ):
-            found.append(f"unit {(y, x)} sees {changed[y, x].sum()} to {spoiled[y, x].sum()}, "
-                         f"not {taps.sum()}")
+            found.append(
+                f"unit {(y, x)} sees {changed[y, x].sum()} to {spoiled[y, x].sum()}, "
+                f"not {taps.sum()}"
+            )
         rows, columns = taps.any(1).nonzero()[0], taps.any(0).nonzero()[0]
         box = (rows[0], columns[0], rows[-1], columns[-1]) if taps.any() else None
         if field.box(y, x, clipped=True) != box:

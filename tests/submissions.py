@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from exercises import assignment
-from exercises.master import read
+
+from cifarlab_course.exercises.master import read
+from cifarlab_course.grading import assignment
 
 SECRET = "the corpus"
 EXERCISES = ("holes", "saving", "softmax")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import FP32, Tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +17,12 @@ from cifarlab import (
     diagnostics,
     engine,
     model,
+    numerics,
     receptive_field,
     recipes,
     records,
 )
+from tests.helpers import FP32, Tiny
 
 # ------------------------------------------------------------------------------------- anything
 
@@ -141,7 +142,7 @@ def recipe(**changes):
 
 
 def fit(**changes):
-    arguments = {"network": Tiny(), "train": SPLIT, "held_out": SPLIT, "numbers": FP32}
+    arguments = {"network": Tiny(), "train": SPLIT, "held_out": SPLIT, "numerics": FP32}
     arguments |= {"recipe": recipe(network="skipnet"), **changes}
     run = engine.fit(**arguments)
     next(run)
@@ -149,7 +150,7 @@ def fit(**changes):
 
 
 def sweep(**changes):
-    arguments = {"network": Tiny(), "train": SPLIT, "numbers": FP32, "steps": 3}
+    arguments = {"network": Tiny(), "train": SPLIT, "numerics": FP32, "steps": 3}
     engine.find_learning_rate(**{**arguments, "recipe": recipe(), **changes})
 
 
@@ -233,7 +234,7 @@ CASES = {
     "get": (lambda name: recipes.get(name), "name", is_one_of("baseline")),
     "Recipe network": (recipe, "network", is_one_of("skipnet")),
     "Recipe augmentation": (recipe, "augmentation", is_one_of(*data.AUGMENTATIONS)),
-    "Recipe anneal": (recipe, "anneal", is_one_of("cos", "linear")),
+    "Recipe anneal": (recipe, "anneal", is_one_of("cos", "linear", "steps")),
     "Recipe name": (
         recipe,
         "name",
@@ -254,16 +255,16 @@ CASES = {
     ),
     "Recipe mean": (recipe, "mean", is_row(3, is_number(0, 1))),
     "Recipe std": (recipe, "std", is_row(3, is_number(1e-6, 1))),
-    "numerics device": (engine.numerics, "device", or_none(is_one_of("", "cpu"))),
+    "numerics device": (numerics.fastest, "device", or_none(is_one_of("", "cpu"))),
     "numerics precision": (
-        lambda precision: engine.numerics("cpu", precision),
+        lambda precision: numerics.fastest("cpu", precision),
         "precision",
-        or_none(is_one_of("", *engine.PRECISIONS)),
+        or_none(is_one_of("", *numerics.PRECISIONS)),
     ),
     "numerics memory_format": (
-        lambda memory_format: engine.numerics("cpu", "fp32", memory_format),
+        lambda memory_format: numerics.fastest("cpu", "fp32", memory_format),
         "memory_format",
-        or_none(is_one_of("", *engine.MEMORY_FORMATS)),
+        or_none(is_one_of("", *numerics.MEMORY_FORMATS)),
     ),
     "predict": (lambda network: engine.predict(network, []), "network", nothing),
     "score": (

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from cifarlab import cli, data, engine, recipes, records
-from cifarlab.files import replacing
+from cifarlab._files import replacing
+from cifarlab.schema import Epoch
 
 CPU = ["--device", "cpu", "--precision", "fp32"]
 
@@ -123,7 +124,7 @@ def test_json_tells_each_epoch_and_then_the_result(training, tmp_path, validatio
     *epochs, result = [json.loads(line) for line in out.splitlines()]
     assert status == 0
     history = records.load(tmp_path / "run").history
-    assert [engine.read_epoch(epoch) for epoch in epochs] == history
+    assert [Epoch.read(epoch) for epoch in epochs] == history
     assert result["record"] == str(tmp_path / "run" / "record.json")
     kind = "validation_accuracy" if validation else "test_accuracy"
     assert result[kind] == history[-1].held_out.accuracy
@@ -206,8 +207,8 @@ def test_a_killed_command_goes_on_with_resume_and_leaves_the_same_record(
     resumed, whole = records.load(out), records.load(tmp_path / "run")
     assert [epoch.train for epoch in resumed.history] == [epoch.train for epoch in whole.history]
     assert resumed.test_accuracy == whole.test_accuracy
-    assert [session["epochs"] for session in resumed.earlier_sessions] == [1]
-    assert resumed.earlier_sessions[0]["precision"] == "fp32"
+    assert [session.epochs for session in resumed.earlier_sessions] == [1]
+    assert resumed.earlier_sessions[0].precision == "fp32"
     for name, tensor in records.load_network(out).state_dict().items():
         assert torch.equal(tensor, records.load_network(tmp_path / "run").state_dict()[name])
 
@@ -259,7 +260,7 @@ def test_a_damaged_checkpoint_is_answered_in_one_line(training, tmp_path):
 
 def test_to_resume_where_nothing_is_says_so_and_leaves_nothing(training, tmp_path):
     message = refused(training("--resume"))
-    assert "holds no run" in message and "without --resume" in message
+    assert "no run to resume" in message and "without --resume" in message
     assert not (tmp_path / "run").exists()
 
 

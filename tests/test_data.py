@@ -23,13 +23,13 @@ import numpy as np
 import pytest
 import torch
 from albumentations.pytorch import ToTensorV2
-from helpers import full_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cifarlab import data
-from cifarlab.files import HOST
+from cifarlab._files import HOST
+from tests.helpers import full_disk
 
 
 def numbered(count, size=2):

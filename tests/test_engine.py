@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import FP32, Tiny, full_disk, read_only
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cifarlab import data, engine, model, recipes
-from cifarlab.engine import Numerics, Score
+from cifarlab import data, engine, model, numerics, recipes
+from cifarlab.numerics import Numerics
+from cifarlab.schema import Epoch, Score
+from tests.helpers import FP32, Tiny, full_disk, read_only
 
 
 class Plain(nn.Sequential):
@@ -44,10 +45,10 @@ def make(recipe, seed=0):
     return model.create(recipe.network)
 
 
-def train(recipe, shapes, seed=0, numbers=FP32, network=None, **options):
+def train(recipe, shapes, seed=0, numerics=FP32, network=None, **options):
     """The trained network and its epochs."""
     network = network or make(recipe, seed)
-    epochs = list(engine.fit(network, recipe, *shapes, seed=seed, numbers=numbers, **options))
+    epochs = list(engine.fit(network, recipe, *shapes, seed=seed, numerics=numerics, **options))
     return network, epochs
 
 
@@ -163,6 +164,20 @@ def test_the_training_loss_is_the_mean_over_images(plain, shapes, smoothing, bat
     assert epoch.train.accuracy == engine.score(log_probabilities, labels).accuracy
 
 
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        *[("network", "none"), ("recipe", {}), ("train", []), ("held_out", None)],
+        *[("workers", -1), ("seed", 2**32), ("resume", True)],
+    ],
+)
+def test_fit_refuses_a_bad_argument_when_it_is_called(tiny, shapes, name, bad):
+    """Not when the first epoch is asked for: who forgot to ask would never learn of it."""
+    good = {"network": make(tiny), "recipe": tiny, "train": shapes[0], "held_out": shapes[1]}
+    with pytest.raises((TypeError, ValueError), match=name):
+        engine.fit(**{**good, name: bad}, **({} if name == "seed" else {"seed": 0}))
+
+
 def test_training_is_in_train_mode_and_scoring_in_eval_mode(tiny, shapes):
     """Each epoch scores the network in eval mode; the next must set it back."""
     network = make(tiny).eval()
@@ -245,6 +260,36 @@ def test_the_rate_climbs_from_a_25th_to_the_peak_and_falls_to_a_10_000th_of_the_
     assert rates == sorted(rates[:12]) + sorted(rates[12:], reverse=True)
     assert [momenta[0], momenta[11], momenta[-1]] == pytest.approx([0.95, 0.85, 0.95])
     assert [epoch.learning_rate for epoch in epochs] == rates[9::10], "not of its last step"
+
+
+def test_a_rate_in_steps_is_the_peak_then_a_tenth_then_a_hundredth(plain, shapes, watched):
+    """Of 40 steps: 20, 10 and 10; the momentum stays."""
+    recipe = dataclasses.replace(plain, epochs=4, batch_size=20, anneal="steps")
+    train(recipe, shapes)
+    rates, momenta = [rate for rate, *_ in watched], {momentum for _, momentum, _ in watched}
+    assert rates == pytest.approx([0.05] * 20 + [0.005] * 10 + [0.0005] * 10)
+    assert momenta == {recipe.momentum}
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_remeasured_norms_have_the_mean_and_variance_of_a_whole_epoch(tiny, shapes, ema_decay):
+    """Of the first batch norm's inputs, computed at once; four equal batches of 50 images."""
+    recipe = dataclasses.replace(
+        tiny, batch_size=50, augmentation="none", remeasure_norms=True, ema_decay=ema_decay
+    )
+    network, epochs = train(recipe, shapes)
+    norm = next(layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
+    inputs = []
+    norm.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    for images, _ in data.batches(shapes[0], None, 50, shuffle=True, epoch=recipe.epochs):
+        with torch.no_grad():
+            network(images)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in inputs])
+    variances = torch.stack([batch.var((0, 2, 3)) for batch in inputs])
+    torch.testing.assert_close(norm.running_mean, means.mean(0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(norm.running_var, variances.mean(0), rtol=1e-4, atol=1e-6)
+    plain_pictures = data.batches(shapes[1], data.pipeline(mean=recipe.mean, std=recipe.std))
+    assert epochs[-1].held_out == engine.evaluate(network, plain_pictures, FP32)
 
 
 @pytest.mark.parametrize("warmup_share", [0, 1, 0.0, 1.0])
@@ -448,7 +493,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_good_checkpoint_sta
     network.load_state_dict(good.state_dict())
     with pytest.raises(engine.NotFinite) as caught:
         for epoch in engine.fit(
-            network, tiny, *shapes, checkpoint=path, numbers=FP32, every_epoch=False
+            network, tiny, *shapes, checkpoint=path, numerics=FP32, every_epoch=False
         ):
             seen.append(epoch)
     message = str(caught.value)
@@ -507,7 +552,7 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_nothing_had_been(
     """After the last too: there it only gives back what it holds."""
     recipe = dataclasses.replace(tiny, **FULL)
     path = tmp_path / "checkpoint.pt"
-    run = engine.fit(make(recipe), recipe, *few, checkpoint=path, numbers=FP32)
+    run = engine.fit(make(recipe), recipe, *few, checkpoint=path, numerics=FP32)
     first = list(itertools.islice(run, stop_after))
     run.close()
     resumed, epochs = train(recipe, few, checkpoint=path, resume=True)
@@ -520,7 +565,7 @@ def test_a_run_stopped_after_any_epoch_goes_on_as_if_nothing_had_been(
 def test_the_checkpoint_is_whole_before_its_epoch_is_told(tiny, shapes, tmp_path):
     """Who stops at the news of an epoch must not lose it."""
     path = tmp_path / "checkpoint.pt"
-    for epoch in engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numbers=FP32):
+    for epoch in engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numerics=FP32):
         assert torch.load(path, weights_only=True)["epochs"][-1]["number"] == epoch.number
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
@@ -529,7 +574,7 @@ def test_the_checkpoint_is_whole_before_its_epoch_is_told(tiny, shapes, tmp_path
 def checkpoint(tiny, shapes, tmp_path):
     """The checkpoint of the first epoch of `tiny`, seed 0."""
     path = tmp_path / "checkpoint.pt"
-    next(engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numbers=FP32))
+    next(engine.fit(make(tiny), tiny, *shapes, checkpoint=path, numerics=FP32))
     return path
 
 
@@ -571,7 +616,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
 
 def test_a_checkpoint_of_before_its_data_were_noted_still_goes_on(tiny, few, tmp_path):
     path = tmp_path / "checkpoint.pt"
-    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32))
+    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numerics=FP32))
     saved = torch.load(path, weights_only=True)
     del saved["run"]["data"]
     torch.save(saved, path)
@@ -584,7 +629,7 @@ def test_a_checkpoint_of_before_a_setting_was_there_goes_on_with_what_was_then_d
     tiny, few, tmp_path
 ):
     path = tmp_path / "checkpoint.pt"
-    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32))
+    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numerics=FP32))
     saved = torch.load(path, weights_only=True)
     del saved["run"]["recipe"]["muon_peak_learning_rate"]
     torch.save(saved, path)
@@ -678,7 +723,7 @@ def test_a_flipped_bit_or_a_cut_is_refused_or_changes_nothing(
 
     def resumed():
         network = make(tiny)
-        run = engine.fit(network, tiny, *shapes, checkpoint=checkpoint, resume=True, numbers=FP32)
+        run = engine.fit(network, tiny, *shapes, checkpoint=checkpoint, resume=True, numerics=FP32)
         return next(run), network
 
     try:
@@ -708,7 +753,7 @@ def test_to_resume_what_was_never_begun_is_an_os_error_that_names_the_file(tiny,
 def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(tiny, few, tmp_path):
     """torch itself says: "unexpected pos 640 vs 534"."""
     path = tmp_path / "checkpoint.pt"
-    run = engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32)
+    run = engine.fit(make(tiny), tiny, *few, checkpoint=path, numerics=FP32)
     next(run)
     with full_disk(4_000), pytest.raises(OSError, match=r"checkpoint\.pt.*File too large.*is kept"):
         next(run)
@@ -720,7 +765,7 @@ def test_a_full_disk_is_an_os_error_and_the_last_checkpoint_stays(tiny, few, tmp
 def test_in_a_folder_that_became_read_only_the_last_checkpoint_stays(tiny, few, tmp_path):
     path = Path("checkpoint.pt")
     with read_only(tmp_path) as lock:
-        run = engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=FP32)
+        run = engine.fit(make(tiny), tiny, *few, checkpoint=path, numerics=FP32)
         next(run)
         lock()
         with pytest.raises(OSError, match=r"checkpoint\.pt can't be written: Permission denied"):
@@ -771,31 +816,31 @@ def machine(monkeypatch):
 def test_the_fastest_good_precision_of_the_machine_is_chosen(machine, abilities, expected):
     """A T4 says that it supports bf16, and means a slow emulation."""
     machine(**abilities)
-    assert engine.numerics() == Numerics(*expected, "channels_last")
+    assert numerics.fastest() == Numerics(*expected, "channels_last")
 
 
 def test_a_precision_for_the_cpu_is_chosen_by_the_cpu_where_there_is_a_gpu_too(machine):
     machine(gpus=1, bf16=True, cpu_bf16=False)
-    assert engine.numerics("cpu").precision == "fp32"
+    assert numerics.fastest("cpu").precision == "fp32"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:1", "cpu"])
 def test_every_device_that_the_machine_has_is_taken_as_named(machine, device):
     machine(gpus=2)
-    assert engine.numerics(device).device == device
+    assert numerics.fastest(device).device == device
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps", "gpu", "cpu:1", "cuda:one"])
 def test_a_device_that_the_machine_has_not_is_answered_with_those_it_has(machine, device):
     machine(gpus=0)
     with pytest.raises(ValueError, match=rf"device='{device}'; this machine has: cpu\."):
-        engine.numerics(device)
+        numerics.fastest(device)
 
 
 def test_the_gpu_after_the_last_is_refused(machine):
     machine(gpus=2)
     with pytest.raises(ValueError, match="this machine has: cpu, cuda:0, cuda:1"):
-        engine.numerics("cuda:2")
+        numerics.fastest("cuda:2")
 
 
 def test_environment_variables_choose_and_arguments_choose_before_them(machine, monkeypatch):
@@ -803,8 +848,8 @@ def test_environment_variables_choose_and_arguments_choose_before_them(machine, 
     monkeypatch.setenv("CIFARLAB_DEVICE", "cpu")
     monkeypatch.setenv("CIFARLAB_PRECISION", "bf16")
     monkeypatch.setenv("CIFARLAB_MEMORY_FORMAT", "NCHW")
-    assert engine.numerics() == Numerics("cpu", "bf16", "NCHW")
-    assert engine.numerics("cuda", "fp32", "channels_last") == Numerics(
+    assert numerics.fastest() == Numerics("cpu", "bf16", "NCHW")
+    assert numerics.fastest("cuda", "fp32", "channels_last") == Numerics(
         "cuda", "fp32", "channels_last"
     )
 
@@ -813,7 +858,7 @@ def test_environment_variables_choose_and_arguments_choose_before_them(machine, 
 def test_an_empty_variable_counts_as_unset(machine, monkeypatch, name):
     machine()
     monkeypatch.setenv(f"CIFARLAB_{name}", "")
-    assert engine.numerics() == FP32
+    assert numerics.fastest() == FP32
 
 
 @pytest.mark.parametrize(
@@ -823,32 +868,32 @@ def test_an_empty_variable_counts_as_unset(machine, monkeypatch, name):
 def test_an_unknown_name_is_answered_with_the_known_ones(machine, monkeypatch, name, value, known):
     machine()
     with pytest.raises(ValueError, match=f"{name}='{value}'; choose one of: {known}"):
-        engine.numerics(**{name: value})
+        numerics.fastest(**{name: value})
     monkeypatch.setenv(f"CIFARLAB_{name.upper()}", value)
     with pytest.raises(ValueError, match=f"{name}='{value}'"):
-        engine.numerics()
+        numerics.fastest()
 
 
-@pytest.mark.parametrize("precision", engine.PRECISIONS)
+@pytest.mark.parametrize("precision", numerics.PRECISIONS)
 def test_weights_and_outputs_stay_float32_and_the_layers_between_do_not(tiny, precision):
-    numbers = Numerics("cpu", precision, "channels_last")
+    chosen = Numerics("cpu", precision, "channels_last")
     network = make(tiny).eval()
-    assert numbers.place(network) is network
+    assert chosen.place(network) is network
     inside = []
     network[1].register_forward_hook(lambda _, __, output: inside.append(output.dtype))
-    outputs = numbers.compute(network, torch.randn(4, 3, 32, 32))
+    outputs = chosen.compute(network, torch.randn(4, 3, 32, 32))
     assert outputs.dtype == torch.float32
-    assert inside == [engine.PRECISIONS[precision]]
+    assert inside == [numerics.PRECISIONS[precision]]
     assert {weights.dtype for weights in network.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("memory_format", engine.MEMORY_FORMATS)
+@pytest.mark.parametrize("memory_format", numerics.MEMORY_FORMATS)
 def test_weights_and_images_lie_in_memory_as_was_asked(memory_format):
-    numbers = Numerics("cpu", "fp32", memory_format)
-    network = numbers.place(nn.Sequential(nn.Conv2d(3, 8, 3)))
+    numerics = Numerics("cpu", "fp32", memory_format)
+    network = numerics.place(nn.Sequential(nn.Conv2d(3, 8, 3)))
     orders = []
     network.register_forward_pre_hook(lambda _, inputs: orders.append(inputs[0].stride()))
-    numbers.compute(network, torch.randn(2, 3, 8, 8))
+    numerics.compute(network, torch.randn(2, 3, 8, 8))
     wanted = {"NCHW": (192, 64, 8, 1), "channels_last": (192, 1, 24, 3)}[memory_format]
     assert orders == [wanted]
     assert (network[0].weight.stride()[1] == 1) is (memory_format == "channels_last")
@@ -861,7 +906,7 @@ def test_both_memory_formats_compute_the_same(shapes):
     few = data.batches(shapes[1].take(range(8)))
     outputs = [
         engine.predict(network, few, Numerics("cpu", "fp32", memory_format))[0]
-        for memory_format in engine.MEMORY_FORMATS
+        for memory_format in numerics.MEMORY_FORMATS
     ]
     torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-4)
 
@@ -870,7 +915,7 @@ def test_both_memory_formats_compute_the_same(shapes):
 def test_a_run_in_half_precision_learns_nearly_what_float32_learns(plain, shapes, precision):
     """On the CPU too torch has autocast to both, and fp16's scaler."""
     exact, expected = train(plain, shapes)
-    nearly, epochs = train(plain, shapes, numbers=Numerics("cpu", precision, "channels_last"))
+    nearly, epochs = train(plain, shapes, numerics=Numerics("cpu", precision, "channels_last"))
     assert epochs[-1].train.loss == pytest.approx(expected[-1].train.loss, rel=0.02)
     for ours, theirs in zip(nearly.parameters(), exact.parameters(), strict=True):
         assert ours.dtype == torch.float32
@@ -880,20 +925,20 @@ def test_a_run_in_half_precision_learns_nearly_what_float32_learns(plain, shapes
 def test_only_fp16_needs_its_gradients_scaled():
     enabled = {
         precision: Numerics("cpu", precision, "NCHW").scaler().is_enabled()
-        for precision in engine.PRECISIONS
+        for precision in numerics.PRECISIONS
     }
     assert enabled == {"fp32": False, "bf16": False, "fp16": True}
 
 
 def test_fp16_gradients_too_small_for_it_still_train_thanks_to_the_scaler():
     """1e-9 is zero in fp16; scaled by 65,536 it is not."""
-    numbers = Numerics("cpu", "fp16", "NCHW")
+    numerics = Numerics("cpu", "fp16", "NCHW")
     layer = nn.Linear(1, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
     gradients = {}
-    for name, scaler in [("scaled", numbers.scaler()), ("bare", None)]:
+    for name, scaler in [("scaled", numerics.scaler()), ("bare", None)]:
         optimizer.zero_grad()
-        loss = numbers.compute(layer, torch.ones(1, 1)).sum() * 1e-9
+        loss = numerics.compute(layer, torch.ones(1, 1)).sum() * 1e-9
         (scaler.scale(loss) if scaler else loss).backward()
         if scaler:
             scaler.unscale_(optimizer)
@@ -915,8 +960,8 @@ def test_a_step_that_overflows_fp16_is_left_out_and_the_run_goes_on(plain, shape
             scalers.append(torch.amp.GradScaler("cpu", init_scale=2.0**40))
             return scalers[-1]
 
-    numbers = TooHigh("cpu", "fp16", "channels_last")
-    network, epochs = train(plain, shapes, numbers=numbers)
+    numerics = TooHigh("cpu", "fp16", "channels_last")
+    network, epochs = train(plain, shapes, numerics=numerics)
     left_out = 40 - round(math.log2(scalers[0].get_scale()))
     assert 5 < left_out < 35
     assert len(watched) == 39 - left_out
@@ -927,12 +972,12 @@ def test_a_step_that_overflows_fp16_is_left_out_and_the_run_goes_on(plain, shape
 
 def test_a_resumed_fp16_run_equals_the_uninterrupted_one(tiny, few, tmp_path):
     """The scaler's scale is part of the state."""
-    numbers = Numerics("cpu", "fp16", "channels_last")
+    numerics = Numerics("cpu", "fp16", "channels_last")
     path = tmp_path / "checkpoint.pt"
-    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numbers=numbers))
+    next(engine.fit(make(tiny), tiny, *few, checkpoint=path, numerics=numerics))
     assert torch.load(path, weights_only=True)["state"]["scaler"]["scale"] > 1
-    resumed, _ = train(tiny, few, numbers=numbers, checkpoint=path, resume=True)
-    assert_equal_bits(resumed, train(tiny, few, numbers=numbers)[0])
+    resumed, _ = train(tiny, few, numerics=numerics, checkpoint=path, resume=True)
+    assert_equal_bits(resumed, train(tiny, few, numerics=numerics)[0])
 
 
 @pytest.mark.parametrize("missing", [OSError, AttributeError, TypeError])
@@ -940,17 +985,32 @@ def test_another_c_library_is_no_obstacle(monkeypatch, missing):
     def no_library(_):
         raise missing("no mallopt here")
 
-    monkeypatch.setattr(engine.ctypes, "CDLL", no_library)
-    engine.keep_freed_memory()
+    monkeypatch.setattr(numerics.ctypes, "CDLL", no_library)
+    numerics.keep_freed_memory()
 
 
 # ------------------------------------------------------------------------- learning-rate finder
 
 
+def test_the_finder_gives_a_network_back_to_its_device(plain, shapes):
+    """As `predict` does: what goes on with it on the CPU would fail after a GPU."""
+
+    class Watched(Plain):
+        moves = ()
+
+        def to(self, *arguments, **options):
+            self.moves += ((*arguments, *options.values()),)
+            return super().to(*arguments, **options)
+
+    network = Watched()
+    sweep(plain, shapes, network, steps=2)
+    assert network.moves[-1] == (torch.device("cpu"),) and len(network.moves) == 2
+
+
 def sweep(recipe, shapes, network=None, **options):
     options = {"steps": 12, **options}
     return engine.find_learning_rate(
-        network or make(recipe), recipe, shapes[0], numbers=FP32, **options
+        network or make(recipe), recipe, shapes[0], numerics=FP32, **options
     )
 
 
@@ -1068,8 +1128,8 @@ def test_a_loss_that_is_no_number_from_the_start_is_an_error(tiny, shapes):
 
 @pytest.mark.parametrize("held_out", [Score(1.5, 40.0), None])
 def test_an_epoch_survives_being_a_dictionary(held_out):
-    epoch = engine.Epoch(3, 0.1, Score(2.0, 30.0), held_out, 1.0, 0.5, 2.0)
-    assert engine.read_epoch(dataclasses.asdict(epoch)) == epoch
+    epoch = Epoch(3, 0.1, Score(2.0, 30.0), held_out, 1.0, 0.5, 2.0)
+    assert Epoch.read(dataclasses.asdict(epoch)) == epoch
 
 
 def test_every_recipe_can_make_its_optimizer():

@@ -1,6 +1,5 @@
 """Protects learners from unfair checks, and the book's readers from pages that lag behind."""
 
-import importlib
 import os
 import shutil
 import subprocess
@@ -13,12 +12,14 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
-from exercises import __main__ as commands
-from exercises import leaks, learner, master
-from exercises.judge import Mark, Runner, answer, expected, marks, same
-from exercises.prove import gaps
-from notebooks import LESSONS, LINE, setup_cell
 from sphinx.errors import ExtensionError
+
+from cifarlab_course import cli as commands
+from cifarlab_course.exercises import leaks, learner, master
+from cifarlab_course.grading.judge import Mark, Runner, answer, expected, marks, same
+from cifarlab_course.grading.prove import gaps
+from cifarlab_course.lessons.notebooks import LESSONS, LINE, setup_cell
+from cifarlab_course.sphinx import practice
 
 ROOT = Path(__file__).parent.parent
 WRITTEN = {path.stem: master.read(path) for path in master.MASTERS}
@@ -134,12 +135,12 @@ def test_hidden_tests_fall_into_statements_expressions_and_notes():
 
 def test_an_exercise_can_be_started_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(commands, "FOLDER", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["exercises", "start", "my-task"])
+    monkeypatch.setattr(sys, "argv", ["course", "start", "my-task"])
     assert commands.main() == 0
     assert master.read(tmp_path / "my-task.md").name == "my-task"
     assert commands.main() == 2
     assert "take another name" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["exercises", "start", "My Task"])
+    monkeypatch.setattr(sys, "argv", ["course", "start", "My Task"])
     assert commands.main() == 2
 
 
@@ -189,10 +190,8 @@ def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
 # ---------------------------------------------------------------------------- the book's pages
 
 CONFIGURATION = """
-import sys
-sys.path.insert(0, {extensions!r})
-extensions = ["myst_parser", "sphinx.ext.extlinks", "practice"]
-extlinks = {{"colab": ("https://example.org/%s", None)}}
+extensions = ["myst_parser", "sphinx.ext.extlinks", "cifarlab_course.sphinx.practice"]
+extlinks = {"colab": ("https://example.org/%s", None)}
 html_theme = "basic"
 exclude_patterns = ["lessons"]
 """
@@ -207,8 +206,7 @@ def build(folder, edition):
         text = text.replace("### END SOLUTION", f"# {CANARY}1\n    ### END SOLUTION")
         text = text.replace("### END HIDDEN", f"# {CANARY}2\n### END HIDDEN")
         (tasks / path.name).write_text(text.replace("# wrong: ", f"# wrong: {CANARY}3 "))
-    extensions = str(ROOT / "book" / "_ext")
-    (folder / "conf.py").write_text(CONFIGURATION.format(extensions=extensions))
+    (folder / "conf.py").write_text(CONFIGURATION)
     lessons = sorted({exercise.lesson for exercise in WRITTEN.values()})
     pages = [f"```{{practice}} {lesson}\n```\n" for lesson in lessons]
     (folder / "index.md").write_text("# Practice\n\n" + "\n".join(pages))
@@ -237,8 +235,6 @@ def test_the_students_edition_holds_no_secret_and_the_full_one_only_the_solution
 
 
 def test_an_unknown_edition_is_told_which_there_are(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
-    practice = importlib.import_module("practice")
     monkeypatch.setenv("EDITION", "teachers")
     with pytest.raises(ExtensionError, match="full, students"):
         practice.edition(None, SimpleNamespace())

@@ -8,11 +8,11 @@ import statistics
 import sys
 from dataclasses import replace
 
-import experiment
 import pytest
-from experiment import Arm, Experiment, interval
 
 from cifarlab import cli, data, model, recipes, records
+from cifarlab_course.artefacts import experiment
+from cifarlab_course.artefacts.experiment import Arm, Experiment, interval
 
 ARMS = [
     Arm("plain", "tiny", {"epochs": 1}, seeds=range(2)),
@@ -86,6 +86,25 @@ def test_a_finished_run_is_not_made_again_and_a_stopped_one_goes_on(command, tmp
     assert ["--resume" in line for line in lines] == [True, False]
 
 
+def test_what_is_chosen_by_meets_no_test_image(command, monkeypatch):
+    """Its runs learn from the rest of the training images, and are summed up by validation."""
+    choosing = Experiment("Which?", ARMS[:1], scored_on="validation")
+    monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": choosing})
+    assert command(*SYNTHETIC)[0] == 0
+    found = records.experiment("small")
+    assert found["scored_on"] == "validation"
+    runs = found["arms"][0]["runs"]
+    assert [run["test_accuracy"] for run in runs] == [None, None]
+    accuracies = [run["validation_accuracy"] for run in runs]
+    assert found["arms"][0]["mean"] == statistics.mean(accuracies)
+    (learned_from,) = {run["data"] for run in runs}
+    assert learned_from.endswith(": 180 images, scored on 20")
+    monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": Experiment("Which?", ARMS[:1])})
+    (records.EXPERIMENTS / "small.json").unlink()
+    status, _, err = command("--collect")
+    assert status == 2 and "made another way" in err
+
+
 def test_a_printed_command_makes_the_run_that_is_collected(command):
     """So they can be carried to other machines, and the folders back."""
     _, out, _ = command("--print", *SYNTHETIC)
@@ -150,6 +169,7 @@ def test_an_unknown_experiment_is_answered_with_the_known_ones(command, monkeypa
 def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own(tmp_path):
     folders = []
     for each in experiment.EXPERIMENTS.values():
+        assert each.scored_on in ("test", "validation")
         for arm in each.arms:
             recipe = recipes.get(arm.recipe, **arm.changes)
             network = recipe.create_network()

@@ -3,16 +3,15 @@
 import json
 import sys
 
-import export
 import pytest
-import samples
 import torch
-from helpers import unsettled
 from PIL import Image, ImageChops, ImageStat
 from torch import nn
 
 from cifarlab import data, figures, model, records
 from cifarlab.model import ConvBlock, DilatedConv
+from cifarlab_course.artefacts import export, samples
+from tests.helpers import unsettled
 
 # PyTorch says that "same" with an even kernel copies its input.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -137,7 +136,7 @@ def shipped():
 
 
 def test_the_network_of_the_page_is_that_of_its_record(shipped):
-    """To make it anew: `python tools/export.py` and the record's name."""
+    """To make it anew: `course export` and the record's name."""
     name = shipped["about"]["record"]
     assert shipped["about"] == export.about(records.load(name))
     assert export.written(export.steps(records.load_network(name))) == {"steps": shipped["steps"]}

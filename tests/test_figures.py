@@ -4,6 +4,7 @@ The arithmetic is JavaScript, so a browser computes it; without one these tests 
 """
 
 import base64
+import dataclasses
 import doctest
 import html
 import io
@@ -13,7 +14,6 @@ import re
 import subprocess
 import sys
 
-import export
 import numpy as np
 import pytest
 import torch
@@ -23,8 +23,11 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import data, diagnostics, figures, live, model, recipes, records, taps
-from cifarlab.receptive_field import Field, analyze
+from cifarlab import data, diagnostics, figures, live, model, recipes, records
+from cifarlab.receptive_field import Field, _taps, analyze
+from cifarlab.schema import Epoch, Score
+from cifarlab_course.artefacts import export
+from tests.helpers import tiny_record
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -203,7 +206,7 @@ def test_outputs_read_the_inputs_that_the_package_says_and_inputs_know_their_rea
     )
     sizes = compute("convolution-stepper", "outputSize(x.size, x)", cases)
     for case, seen, by_input, size in zip(cases, looks, readers, sizes, strict=True):
-        step = taps.window(**{name: case[name] for name in WINDOW})
+        step = _taps.window(**{name: case[name] for name in WINDOW})
         assert seen == step.look(np.array([case["output"]]), case["size"], real=False)[0].tolist()
         outputs = step.look(np.arange(max(size, 0)), case["size"], real=True)
         for pixel, found in enumerate(by_input):
@@ -603,13 +606,18 @@ def test_the_browser_has_every_record_and_draws_its_history(compute):
         assert curves["original-2023", measure] == expected
 
 
-def test_a_run_that_was_carried_to_another_machine_names_both_in_their_order():
-    first, second = {"processor": "A, 2 cores"}, {"processor": "B, 2 cores"}
-    over_time = figures.recorded.over_time
-    assert over_time(first, "processor") == "A, 2 cores"
-    carried = {"earlier_sessions": [first, first], **second}
-    assert over_time(carried, "processor") == "A, 2 cores; then B, 2 cores"
-    assert over_time({"earlier_sessions": [first], **first}, "processor") == "A, 2 cores"
+def test_a_run_that_was_carried_to_another_machine_tells_each_of_its_sessions():
+    """In their order, and each thing once: commit, versions, processor, threads, precision."""
+    second = tiny_record(10.0, 20.0, 30.0, commit="d" * 40, processor="B", threads=4)
+    first = dataclasses.replace(
+        second.sessions[0], commit="c" * 40, processor="A", versions={"torch": "2.11.0"}, epochs=1
+    )
+    carried = dataclasses.replace(second, earlier_sessions=[first, first])
+    setting = figures.recorded.run(carried)["setting"]
+    assert setting["commit"] == f"{'c' * 40}; then {'d' * 40}"
+    assert setting["processor"] == "A; then B"
+    assert setting["versions"] == "torch 2.11.0; then python 3.11.7, torch 2.14.1"
+    assert setting["threads"] == "4" and setting["precision"] == "fp32"
 
 
 def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
@@ -631,10 +639,10 @@ def value(epoch, measure: str) -> float | None:
 
 
 def test_an_epoch_that_was_not_evaluated_has_no_point(compute):
-    scored = {"loss": 1.5, "accuracy": 40.0}
+    scored = Score(1.5, 40.0)
     epochs = [
-        {"number": 1, "learning_rate": 0.1, "train": scored, "held_out": None},
-        {"number": 2, "learning_rate": 0.05, "train": scored, "held_out": scored},
+        Epoch(1, 0.1, scored, None, 60.0, 1.0, None),
+        Epoch(2, 0.05, scored, scored, 60.0, 1.0, None),
     ]
     run = {"history": figures.recorded.history(epochs)}
     held_out = compute("run-browser", "curve(x, 'held_out_loss')", [run])

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from helpers import full_disk, read_only
 
-from cifarlab.files import HOST, replacing
+from cifarlab._files import HOST, replacing
+from tests.helpers import full_disk, read_only
 
 
 @pytest.fixture

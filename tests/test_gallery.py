@@ -2,12 +2,12 @@
 
 import json
 
-import gallery
 import numpy as np
 import pytest
 from PIL import Image
 
 from cifarlab import data
+from cifarlab_course.artefacts import gallery
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,13 @@ from unittest import mock
 import nbformat
 import psutil
 import pytest
-import submissions
-from exercises import __main__ as commands
-from exercises import assignment, grade, gradebook, leaks, master, sandbox
-from exercises.judge import Mark, NotStarted, Runner, expected
-from submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
+
+from cifarlab_course import cli as commands
+from cifarlab_course.exercises import leaks, master
+from cifarlab_course.grading import assignment, grade, gradebook, sandbox
+from cifarlab_course.grading.judge import Mark, NotStarted, Runner, expected
+from tests import submissions
+from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
 
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
@@ -36,11 +38,11 @@ class Done(NamedTuple):
 
 
 def run(*arguments, secret=SECRET, **environment):
-    """A command of `exercises`, as `make` calls it, in this process: to start one takes seconds."""
+    """The command `course`, as `make` calls it, in this process: to start one takes seconds."""
     said = io.StringIO()
     with (
         mock.patch.dict(os.environ, {"SECRET": secret} | environment),
-        mock.patch.object(sys, "argv", ["exercises", *map(str, arguments)]),
+        mock.patch.object(sys, "argv", ["course", *map(str, arguments)]),
         contextlib.redirect_stderr(said),
     ):
         return Done(commands.main(), said.getvalue())
@@ -403,11 +405,8 @@ def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
         save(each.data, tmp_path / "handed-in" / each.learner / "assignment.ipynb")
     options = ["--submissions", tmp_path / "handed-in", "--jobs", 2, "--out"]
     assert run("grade", *options, tmp_path / "whole.csv").returncode == 0
-    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
-    command = [sys.executable, "-m", "exercises", "grade", *options, tmp_path / "cut.csv"]
-    cut = subprocess.Popen(
-        list(map(str, command)), env=os.environ | {"PYTHONPATH": path, "SECRET": SECRET}
-    )
+    command = [sys.executable, "-m", "cifarlab_course.cli", "grade", *options, tmp_path / "cut.csv"]
+    cut = subprocess.Popen(list(map(str, command)), env=os.environ | {"SECRET": SECRET})
     results = tmp_path / "cut-results.jsonl"
     while not results.exists() or results.read_text().count("\n") < 5:
         time.sleep(0.2)

@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchinfo
-from helpers import Tiny
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -27,6 +26,7 @@ from cifarlab.model import (
     SkipNet,
     Whitening,
 )
+from tests.helpers import Tiny
 
 CASES = Path(__file__).parent / "cases"
 BLOCKS = [ConvBlock, DepthwiseSeparableConv, DilatedConv, SkipBlock]

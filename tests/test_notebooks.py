@@ -3,9 +3,10 @@
 from statistics import median
 
 import nbformat
-import notebooks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from cifarlab_course.lessons import notebooks
 
 PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
 ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 10, near 0.5."}}}

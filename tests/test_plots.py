@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from cifarlab import data, diagnostics, engine, plots, receptive_field
+from cifarlab.schema import Epoch, Score
 
 
 def texts(plot) -> str:
@@ -27,14 +28,14 @@ def split():
     return data.synthetic(40)
 
 
-def history(epochs: int, tested: range) -> list[engine.Epoch]:
+def history(epochs: int, tested: range) -> list[Epoch]:
     """Epochs whose accuracies can be told apart: train 10, 11, ...; held out 50, 51, ..."""
     return [
-        engine.Epoch(
+        Epoch(
             number,
             0.1,
-            engine.Score(2.0 - number / 10, 9.0 + number),
-            engine.Score(1.0, 49.0 + number) if number in tested else None,
+            Score(2.0 - number / 10, 9.0 + number),
+            Score(1.0, 49.0 + number) if number in tested else None,
             1.0,
             1.0,
             1.0,

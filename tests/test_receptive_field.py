@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fields import CASES, Call, Gated, conv, up
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Ellipse, Rectangle
@@ -16,9 +15,18 @@ from matplotlib.text import Text
 from torch import Tensor, nn
 from torchvision import models
 
-from cifarlab import brute_force, cli, plots, receptive_field
+from cifarlab import cli, plots
 from cifarlab.model import SkipNet
-from cifarlab.receptive_field import Box, Effective, Unsupported, analyze, effective
+from cifarlab.receptive_field import (
+    Box,
+    Effective,
+    Unsupported,
+    _analysis,
+    analyze,
+    brute_force,
+    effective,
+)
+from tests.fields import CASES, Call, Gated, conv, up
 
 # "same" with an even kernel copies its input, says PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -843,5 +851,5 @@ def test_growth_shows_the_sizes_of_the_table_and_skips_those_that_vary():
 
 
 def test_examples_in_the_docstrings_run():
-    assert doctest.testmod(receptive_field).failed == 0
-    assert doctest.testmod(receptive_field).attempted > 0
+    assert doctest.testmod(_analysis).failed == 0
+    assert doctest.testmod(_analysis).attempted > 0

@@ -8,8 +8,7 @@ import pytest
 from torch import nn
 from torchvision import models
 
-from cifarlab import brute_force
-from cifarlab.receptive_field import Field, analyze
+from cifarlab.receptive_field import Field, analyze, brute_force
 
 pytestmark = pytest.mark.long
 

@@ -48,6 +48,7 @@ def test_the_baseline_is_the_run_of_2023():
         "cycle_momentum": True,
         "label_smoothing": 0.0,
         "ema_decay": None,
+        "remeasure_norms": False,
         "augmentation": "original",
         "mean": (0.4914, 0.4822, 0.4465),
         "std": (0.2023, 0.1994, 0.2010),

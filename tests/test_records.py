@@ -7,11 +7,12 @@ import subprocess
 
 import pytest
 import torch
-from helpers import FP32, Tiny, full_disk
 from safetensors.torch import load_file, save_file
 
-from cifarlab import engine, model, recipes, records
-from cifarlab.engine import Epoch, Score
+from cifarlab import model, recipes, records
+from cifarlab.numerics import MEMORY_FORMATS, Numerics
+from cifarlab.schema import Epoch, Score, Session
+from tests.helpers import FP32, Tiny, full_disk
 
 
 def epoch(number, held_out=50.0, seconds=10.0, load=2.0):
@@ -31,7 +32,7 @@ def begun(tiny):
         parameters=960,
         multiply_adds=1234,
         test_accuracy=None,
-        **records.provenance(FP32),
+        **vars(records.provenance(FP32)),
     )
 
 
@@ -101,7 +102,7 @@ def test_a_record_says_which_code_ran_where(begun):
 
 def test_the_processor_of_a_run_on_a_gpu_is_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Tesla T4 as {device}")
-    on_gpu = engine.Numerics("cuda:1", "fp16", "channels_last")
+    on_gpu = Numerics("cuda:1", "fp16", "channels_last")
     assert records.processor(on_gpu) == "Tesla T4 as cuda:1"
 
 
@@ -110,7 +111,8 @@ def test_the_processor_of_a_run_on_a_gpu_is_the_gpu(monkeypatch):
 
 @pytest.mark.parametrize("accuracies", [(), (50.0,), (50.0, None, 60.0)])
 def test_a_record_comes_back_from_its_file_as_it_went(begun, tmp_path, accuracies):
-    record = dataclasses.replace(extended(begun, *accuracies), earlier_sessions=[{"epochs": 1}])
+    earlier = [Session(**vars(records.provenance(FP32)), epochs=1)]
+    record = dataclasses.replace(extended(begun, *accuracies), earlier_sessions=earlier)
     records.save(record, tmp_path / "record.json")
     assert records.load(tmp_path / "record.json") == record
     assert records.load(tmp_path) == record, "a run's folder is as good as its record"
@@ -261,10 +263,10 @@ def test_a_loaded_network_is_ready_to_use(saved):
         assert torch.equal(loaded(images), network.eval()(images))
 
 
-@pytest.mark.parametrize("memory_format", engine.MEMORY_FORMATS)
+@pytest.mark.parametrize("memory_format", MEMORY_FORMATS)
 def test_weights_are_saved_alike_whatever_their_order_in_memory(begun, tmp_path, memory_format):
     torch.manual_seed(0)
-    network = engine.Numerics("cpu", "fp32", memory_format).place(Tiny())
+    network = Numerics("cpu", "fp32", memory_format).place(Tiny())
     records.save(begun, tmp_path / "record.json")
     records.save_weights(network, tmp_path / "record.safetensors")
     loaded = records.load_network(tmp_path)
@@ -343,7 +345,7 @@ def install(git, monkeypatch, where):
     folder = git.folder / where / "cifarlab" / "records"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text('"""Records."""\n')
-    monkeypatch.setattr(records, "SHIPPED", folder)
+    monkeypatch.setattr(records, "PACKAGE", folder)
     return folder
 
 
@@ -376,7 +378,7 @@ def test_the_commit_of_another_project_is_not_ours(git, monkeypatch, ignored):
 def test_outside_a_repository_the_commit_is_unknown(git, monkeypatch, tmp_path):
     folder = tmp_path / "nowhere"
     folder.mkdir()
-    monkeypatch.setattr(records, "SHIPPED", folder)
+    monkeypatch.setattr(records, "PACKAGE", folder)
     assert records.commit() == "unknown"
 
 

@@ -1,15 +1,14 @@
 """Protects the reader from prose that says another number than the record it speaks of."""
 
-import json
-
 import pytest
-import results
 from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cifarlab import records
+from cifarlab import records, schema
+from cifarlab_course.lessons import results
+from tests.helpers import tiny_record
 
-MARKED = "It reached <!-- run-seed0 history.-1.accuracy .2f -->80.12<!-- end --> %."
+MARKED = "It reached <!-- tiny-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %."
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +19,8 @@ def shipped(tmp_path, monkeypatch):
 
 
 def save(folder, accuracy):
-    path = folder / "run-seed0.json"
-    path.write_text(json.dumps({"history": [{"accuracy": 10.0}, {"accuracy": accuracy}]}))
+    path = folder / "tiny-seed0.json"
+    path.write_text(schema.text(tiny_record(10.0, accuracy)))
     return path
 
 
@@ -38,10 +37,10 @@ def test_a_changed_record_is_noticed_and_written_into_the_text(shipped):
 @pytest.mark.parametrize(
     ("mark", "hint"),
     [
-        ("other history.0.accuracy .1f", "run-seed0"),
-        ("run-seed0 history.2.accuracy .1f", "history.2.accuracy"),
-        ("run-seed0 history.accuracy .1f", "history.accuracy"),
-        ("run-seed0 history.0.accuracy .1q", ".1q"),
+        ("other history.0.train.accuracy .1f", "tiny-seed0"),
+        ("tiny-seed0 history.2.train.accuracy .1f", "history.2.train.accuracy"),
+        ("tiny-seed0 history.train.accuracy .1f", "history.train.accuracy"),
+        ("tiny-seed0 history.0.train.accuracy .1q", ".1q"),
     ],
 )
 def test_a_mark_that_names_nothing_is_a_fault(mark, hint):

@@ -4,16 +4,14 @@ import ast
 import re
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
-import colab_check
 import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-import constraints
+from cifarlab_course.lessons import colab_check, constraints
 
-ROOT = Path(constraints.__file__).parent.parent
+ROOT = constraints.ROOT
 PINS = re.findall(r"^([^#\s]+)==(\S+) +# (.+)$", constraints.TARGET.read_text(), re.MULTILINE)
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 
@@ -48,7 +46,7 @@ def test_what_is_written_down_is_what_is_installed_here_with_all_that_it_needs()
 def test_every_requirement_of_the_package_has_a_floor_and_a_reason():
     text = (ROOT / "pyproject.toml").read_text()
     block = text[text.index("dependencies = [") : text.index("[project.scripts]")]
-    for requirement in constraints.asked(extras=False):
+    for requirement in constraints.asked(groups=False):
         assert any(each.operator == ">=" for each in requirement.specifier), requirement
         assert re.search(rf'"{requirement.name}>=[^"]+",\s*# \w', block), f"{requirement}: why?"
 
@@ -61,7 +59,7 @@ def test_the_package_imports_nothing_that_it_does_not_ask_for():
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(node.module.partition(".")[0])
-    asked = {canonicalize_name(each.name) for each in constraints.asked(extras=False)}
+    asked = {canonicalize_name(each.name) for each in constraints.asked(groups=False)}
     providers = packages_distributions()
     for module in imported - set(sys.stdlib_module_names) - {"cifarlab"}:
         assert asked & {canonicalize_name(each) for each in providers[module]}, module
@@ -75,7 +73,7 @@ def test_the_oldest_versions_are_those_of_the_floors():
 def test_the_versions_of_colab_are_allowed_ones():
     text = (ROOT / "constraints" / "colab.txt").read_text()
     pins = dict(re.findall(r"^(\S+)==(\S+)$", text, re.MULTILINE))
-    asked = {each.name: each.specifier for each in constraints.asked(extras=False)}
+    asked = {each.name: each.specifier for each in constraints.asked(groups=False)}
     assert {"torch", "numpy", "ipywidgets"} <= set(pins)
     for name in set(pins) & set(asked):
         assert pins[name].replace("*", "0") in asked[name], name

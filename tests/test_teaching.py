@@ -1,6 +1,5 @@
 """Protects instructors: what the guide says of lessons and exercises is true, and stays secret."""
 
-import importlib
 import os
 import re
 import subprocess
@@ -8,19 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from exercises import leaks, master
+
+from cifarlab_course.exercises import leaks, master
+from cifarlab_course.sphinx import teaching
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "book" / "teach"
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 CANARY = "canary37"
-
-
-@pytest.fixture
-def teaching(monkeypatch):
-    """The extension behind the guide's directives."""
-    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
-    return importlib.import_module("teaching")
 
 
 def test_every_lesson_has_a_teaching_note():
@@ -29,7 +23,7 @@ def test_every_lesson_has_a_teaching_note():
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_a_lesson_says_what_it_teaches_and_in_what_time(teaching, path):
+def test_a_lesson_says_what_it_teaches_and_in_what_time(path):
     about = teaching.lesson(path)
     assert 10 <= about.minutes <= 30
     assert len(about.outcomes) >= 3
@@ -45,7 +39,7 @@ def test_a_lesson_says_what_it_teaches_and_in_what_time(teaching, path):
         ({}, "output-size: None"),
     ],
 )
-def test_an_exercise_asks_for_an_outcome_that_its_lesson_has(teaching, asked, fault):
+def test_an_exercise_asks_for_an_outcome_that_its_lesson_has(asked, fault):
     exercise = master.read(master.FOLDER / "output-size.md")
     about = teaching.Lesson(exercise.lesson, "Sizes", "5 minutes", 5, ["one", "two"])
     (found,) = teaching.misplaced(asked, {about.name: about}, [exercise])
@@ -65,9 +59,9 @@ def test_the_guide_names_only_exercises_and_questions_that_there_are():
 # ------------------------------------------------------------------------- the two editions
 
 CONFIGURATION = """
-import sys
-sys.path.insert(0, {extensions!r})
-extensions = ["myst_parser", "practice", "teaching"]
+extensions = [
+    "myst_parser", "cifarlab_course.sphinx.practice", "cifarlab_course.sphinx.teaching"
+]
 html_theme = "basic"
 exclude_patterns = ["answers.md"]
 """
@@ -75,8 +69,7 @@ exclude_patterns = ["answers.md"]
 
 def build(folder, edition):
     """Build a page that includes model answers with the canary; the folder of the pages."""
-    extensions = str(ROOT / "book" / "_ext")
-    (folder / "conf.py").write_text(CONFIGURATION.format(extensions=extensions))
+    (folder / "conf.py").write_text(CONFIGURATION)
     (folder / "index.md").write_text("# Questions\n\n```{full-edition} answers.md\n```\n")
     (folder / "answers.md").write_text(f"## Answers\n\n{CANARY}\n")
     pages = folder / "pages"  # of both editions, as in `make book`

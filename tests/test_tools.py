@@ -1,39 +1,32 @@
 """Protects the commands behind `make`: what they install, publish and refuse."""
 
 import subprocess
-import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import extra
 import nbformat
-import publish
 import pytest
 import torch
-import validate
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cifarlab import cli, records
+from cifarlab_course.artefacts import publish
+from cifarlab_course.lessons import validate
 
 ROOT = Path(__file__).parent.parent
 
 
-# ------------------------------------------------------------------------------------- extra
+# ---------------------------------------------------------------------------------- installing
 
 
-def test_building_the_book_installs_no_pytorch(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["extra.py", "book"])
-    assert extra.main() == 0
-    printed = capsys.readouterr().out
-    assert "jupyter-book>=1" in printed
-    assert "torch" not in printed
-
-
-def test_an_unknown_extra_is_told_which_there_are(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["extra.py", "boook"])
-    assert extra.main() == 2
-    assert "book" in capsys.readouterr().err
+def test_building_the_book_installs_no_pytorch():
+    """`make book` installs this group alone, and the package without what it needs."""
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = text["dependency-groups"]["book"]
+    assert any(requirement.startswith("jupyter-book>=1") for requirement in asked)
+    assert not any("torch" in requirement for requirement in asked)
 
 
 # ----------------------------------------------------------------------------------- publish

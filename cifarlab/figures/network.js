@@ -1,4 +1,4 @@
-// A trained network without PyTorch: the steps that tools/export.py wrote, run on one picture.
+// A trained network without PyTorch: the steps that `course export` wrote, run on one picture.
 // A map is { height, width, channels, data }; its data lies as (height, width, channels).
 
 /** The bytes that base64 `text` stands for. */

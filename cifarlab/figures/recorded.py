@@ -3,15 +3,13 @@
 Read without PyTorch, as the book is built without it.
 """
 
-import csv
 import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-RECORDS = Path(__file__).parent.parent / "records"
-ORIGINAL = "original-2023"
+from cifarlab import schema
+from cifarlab.schema import ORIGINAL, SHIPPED, Epoch, Record
 
 
 def runs(chosen: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -25,83 +23,83 @@ def runs(chosen: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """
     if chosen is not None and (not chosen or not set(chosen) <= set(names())):
         raise ValueError(f"runs is {chosen!r}; it is one or more of: {', '.join(names())}.")
-    records = [json.loads(path.read_text("utf-8")) for path in sorted(RECORDS.glob("*.json"))]
-    found = [*map(run, records), original(records)]
-    return [each for each in found if chosen is None or each["name"] in chosen]
+    records = [schema.read(path) for path in sorted(SHIPPED.glob("*.json"))]
+    shown = [*map(run, records), original(records)]
+    return [each for each in shown if chosen is None or each["name"] in chosen]
 
 
 def names() -> list[str]:
     """Of the runs, in their order."""
-    return [*sorted(path.stem for path in RECORDS.glob("*.json")), ORIGINAL]
+    return [*sorted(path.stem for path in SHIPPED.glob("*.json")), ORIGINAL]
 
 
-def run(record: dict) -> dict[str, Any]:
+def run(record: Record) -> dict[str, Any]:
     """What the browser shows of one record."""
-    group, recipe = named(record["recipe"])
+    sessions = record.sessions
     return {
-        "name": f"{group}-seed{record['seed']}",
-        "group": group,
-        "recipe": recipe,
+        "name": record.name,
+        "group": record.recipe.name,
+        "recipe": settings(record),
         "setting": {
-            "seed": record["seed"],
-            "commit": record["commit"],
-            "data": record["data"],
-            "scored on": record["scored_on"],
-            "epochs run": len(record["history"]),
-            "parameters": record["parameters"],
-            "multiply-adds": record["multiply_adds"],
-            "processor": over_time(record, "processor"),
-            "threads": over_time(record, "threads"),
-            "precision": over_time(record, "precision"),
-            "memory format": record["memory_format"],
-            "versions": ", ".join(f"{name} {each}" for name, each in record["versions"].items()),
-            "minutes of training": round(record["seconds"]["training"] / 60, 1),
-            "load": record["load"] and round(record["load"], 1),
+            "seed": record.seed,
+            "commit": in_turn(session.commit for session in sessions),
+            "data": record.data,
+            "scored on": record.scored_on,
+            "epochs run": len(record.history),
+            "parameters": record.parameters,
+            "multiply-adds": record.multiply_adds,
+            "processor": in_turn(session.processor for session in sessions),
+            "threads": in_turn(session.threads for session in sessions),
+            "precision": in_turn(session.precision for session in sessions),
+            "memory format": in_turn(session.memory_format for session in sessions),
+            "versions": in_turn(
+                ", ".join(f"{name} {version}" for name, version in session.versions.items())
+                for session in sessions
+            ),
+            "minutes of training": round(record.seconds["training"] / 60, 1),
+            "load": record.load and round(record.load, 1),
         },
-        "history": history(record["history"]),
+        "history": history(record.history),
     }
 
 
-def over_time(record: dict, field: str) -> str:
-    """What a field of a record says; where the run was carried to other machines, in turn."""
-    sessions = [*record.get("earlier_sessions", []), record]
-    return "; then ".join(dict.fromkeys(str(session[field]) for session in sessions))
+def in_turn(values: Iterable) -> str:
+    """What the sessions of a run say, one after the other, each thing once."""
+    return "; then ".join(dict.fromkeys(map(str, values)))
 
 
-def named(recipe: dict) -> tuple[str, dict]:
-    """A recipe's name, and the rest of it."""
-    rest = dict(recipe)
-    return rest.pop("name"), rest
+def settings(record: Record) -> dict[str, Any]:
+    """All of a record's recipe but its name."""
+    return {name: value for name, value in vars(record.recipe).items() if name != "name"}
 
 
-def history(epochs: list[dict]) -> dict[str, list]:
+def history(epochs: Sequence[Epoch]) -> dict[str, list]:
     """A record's epochs, measure by measure."""
-    measures = {"learning_rate": [epoch["learning_rate"] for epoch in epochs]}
+    measures = {"learning_rate": [epoch.learning_rate for epoch in epochs]}
     for part in ("train", "held_out"):
-        for value in ("loss", "accuracy"):
-            scores = [epoch[part] for epoch in epochs]
-            measures[f"{part}_{value}"] = [score and score[value] for score in scores]
+        scores = [getattr(epoch, part) for epoch in epochs]
+        measures[f"{part}_loss"] = [score and score.loss for score in scores]
+        measures[f"{part}_accuracy"] = [score and score.accuracy for score in scores]
     rounded = {
         name: [value if value is None else float(f"{value:.5g}") for value in values]
         for name, values in measures.items()
     }
-    return {"epochs": [epoch["number"] for epoch in epochs], **rounded}
+    return {"epochs": [epoch.number for epoch in epochs], **rounded}
 
 
-def original(records: list[dict]) -> dict[str, Any]:
+def original(records: Sequence[Record]) -> dict[str, Any]:
     """The run of 2023, which logged accuracies; its recipe is the one that `baseline` repeats."""
-    with (RECORDS / f"{ORIGINAL}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    recipes = dict(named(record["recipe"]) for record in records)
+    epochs = schema.original()
+    repeated = {record.recipe.name: settings(record) for record in records}
     return {
         "name": ORIGINAL,
         "group": ORIGINAL,
-        "recipe": recipes.get("baseline", {}),
-        "setting": {"scored on": "test", "epochs run": len(rows)},
+        "recipe": repeated.get("baseline", {}),
+        "setting": {"scored on": "test", "epochs run": len(epochs)},
         "history": {
-            "epochs": [int(row["epoch"]) for row in rows],
-            "train_accuracy": [float(row["train_accuracy"]) for row in rows],
-            "held_out_accuracy": [float(row["test_accuracy"]) for row in rows],
+            "epochs": list(range(1, len(epochs) + 1)),
+            "train_accuracy": [train for train, _ in epochs],
+            "held_out_accuracy": [test for _, test in epochs],
         },
     }
 
@@ -116,7 +114,7 @@ def times() -> dict[str, dict]:
     long the dense block takes as the separable one, by channels. Both with what they hold for.
     """
     plain, blocks = (
-        json.loads((RECORDS / "benchmarks" / f"{name}.json").read_text("utf-8"))
+        json.loads((SHIPPED / "benchmarks" / f"{name}.json").read_text("utf-8"))
         for name in ("dilation", "separable")
     )
     count, channels, size, _ = plain["images"]

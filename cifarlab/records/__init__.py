@@ -4,13 +4,12 @@ The records in this folder ship with the package; every number that a lesson pri
 finished run comes from one of them. Lesson: Train under 200,000 parameters.
 """
 
-import csv
 import json
 import os
 import platform
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,55 +19,19 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from cifarlab import arguments, model
+from cifarlab import _arguments as arguments
+from cifarlab import model, schema
+from cifarlab._files import replacing
 from cifarlab.data import Split
-from cifarlab.engine import Epoch, Numerics, read_epoch
-from cifarlab.files import replacing
+from cifarlab.numerics import Numerics
 from cifarlab.recipes import Recipe
+from cifarlab.schema import SHIPPED, Epoch, Provenance, Record, original
 
-SHIPPED = Path(__file__).parent
+__all__ = ["Record", "original"]  # beside what is defined here
+
+PACKAGE = Path(__file__).parent
 BENCHMARKS = SHIPPED / "benchmarks"
 EXPERIMENTS = SHIPPED / "experiments"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One run: what was asked, where it ran, and how it went, epoch by epoch."""
-
-    recipe: Recipe
-    seed: int
-    data: str  # where the images came from, and how many were learned from
-    commit: str
-    versions: dict[str, str]
-    processor: str
-    threads: int
-    precision: str
-    memory_format: str
-    load: float | None  # mean one-minute load average at the epochs' ends, this run's own included
-    seconds: dict[str, float]  # "training" and "evaluation", summed over the epochs
-    parameters: int
-    multiply_adds: int  # per image
-    test_accuracy: float | None  # per cent, after the last epoch; None until then
-    best_epoch_on_test: int | None = None  # where every epoch was tested: not a fair result
-    scored_on: str = "test"  # or "validation": training images set aside, to choose by
-    validation_accuracy: float | None = None  # in place of `test_accuracy`
-    history: list[Epoch] = field(default_factory=list)
-    earlier_sessions: list[dict] = field(default_factory=list)  # of a run that was resumed
-
-    @property
-    def name(self) -> str:
-        """`baseline-seed0`: the recipe's name and the seed."""
-        return f"{self.recipe.name}-seed{self.seed}"
-
-    @property
-    def accuracy(self) -> float | None:
-        """Per cent of the images that it was `scored_on`, after the last epoch."""
-        return self.test_accuracy if self.scored_on == "test" else self.validation_accuracy
-
-    @property
-    def finished(self) -> bool:
-        """Did the run reach its last epoch?"""
-        return len(self.history) == self.recipe.epochs
 
 
 def begin(
@@ -77,7 +40,7 @@ def begin(
     network: nn.Module,
     train: Split,
     held_out: Split,
-    numbers: Numerics,
+    numerics: Numerics,
     *,
     scored_on: str = "test",
 ) -> Record:
@@ -92,7 +55,7 @@ def begin(
         multiply_adds=model.count_multiply_adds(network),
         test_accuracy=None,
         scored_on=scored_on,
-        **provenance(numbers),
+        **vars(provenance(numerics)),
     )
 
 
@@ -122,26 +85,11 @@ def load(name: str | os.PathLike) -> Record:
     Raises: ValueError if there is none or it can't be read.
     """
     path = find(name)
+    record = schema.read(path)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        fields["recipe"] = Recipe(**fields["recipe"])
-        fields["history"] = [read_epoch(epoch) for epoch in fields["history"]]
-        return Record(**fields)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return replace(record, recipe=Recipe(**vars(record.recipe)))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a record of this version: {error}") from error
-
-
-def original() -> list[tuple[float, float]]:
-    """Training and test accuracy, per cent, of the 30 epochs that the 2023 project logged.
-
-    Its network and its recipe are `baseline`'s. It named its best epoch on the test images, the
-    last one, as its result: 87.04 %.
-    """
-    with (SHIPPED / "original-2023.csv").open(newline="") as file:
-        return [
-            (float(row["train_accuracy"]), float(row["test_accuracy"]))
-            for row in csv.DictReader(file)
-        ]
 
 
 def benchmark(name: str) -> dict:
@@ -153,7 +101,7 @@ def benchmark(name: str) -> dict:
 
 
 def experiment(name: str) -> dict:
-    """The summary that `tools/experiment.py <name>` last wrote: a question, and its arms.
+    """The summary that `course experiment <name>` last wrote: a question, and its arms.
 
     Raises: ValueError if nothing of that name ships with the package.
     Lesson: What augmentation buys.
@@ -192,7 +140,7 @@ def extend(record: Record, epoch: Epoch) -> Record:
 def save(record: Record, path: Path) -> None:
     """Write `record` to `path` as JSON."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(schema.text(record), encoding="utf-8")
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -220,19 +168,20 @@ def load_network(name: str | os.PathLike) -> nn.Module:
 # -------------------------------------------------------------------------------- provenance
 
 
-def provenance(numbers: Numerics) -> dict:
-    """The fields of a `Record` that say which code ran, and where."""
-    return {
-        "commit": commit(),
-        "versions": {
+def provenance(numerics: Numerics) -> Provenance:
+    """Which code runs, and where."""
+    packages = ("torch", "torchvision", "albumentations", "numpy")
+    return Provenance(
+        commit=commit(),
+        versions={
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "torchvision", "albumentations", "numpy")},
+            **{name: version(name) for name in packages},
         },
-        "processor": processor(numbers),
-        "threads": torch.get_num_threads(),
-        "precision": numbers.precision,
-        "memory_format": numbers.memory_format,
-    }
+        processor=processor(numerics),
+        threads=torch.get_num_threads(),
+        precision=numerics.precision,
+        memory_format=numerics.memory_format,
+    )
 
 
 def commit() -> str:
@@ -242,17 +191,17 @@ def commit() -> str:
     try:
         for command in (ours, describe):
             answer = subprocess.run(
-                command, cwd=SHIPPED, capture_output=True, text=True, check=True
+                command, cwd=PACKAGE, capture_output=True, text=True, check=True
             )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return answer.stdout.strip()
 
 
-def processor(numbers: Numerics) -> str:
+def processor(numerics: Numerics) -> str:
     """The processor's name: the GPU's, or the CPU's with its cores and vector instructions."""
-    if numbers.device.startswith("cuda"):
-        return torch.cuda.get_device_name(numbers.device)
+    if numerics.device.startswith("cuda"):
+        return torch.cuda.get_device_name(numerics.device)
     name = platform.processor()
     try:  # Linux keeps it here; `platform` knows only "x86_64"
         for line in Path("/proc/cpuinfo").read_text().splitlines():

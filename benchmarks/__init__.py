@@ -1,0 +1,1 @@
+"""The numbers behind the decisions; README.md has them."""

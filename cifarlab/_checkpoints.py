@@ -1,0 +1,90 @@
+"""The state of a run on disk, so that it can stop and go on another day."""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cifarlab import data
+from cifarlab._files import replacing
+from cifarlab.recipes import Recipe
+from cifarlab.schema import Epoch
+
+
+def plain(recipe: Recipe) -> dict:
+    """The recipe as it comes back from a file: lists for tuples."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(recipe).items()
+    }
+
+
+def fingerprint(*splits: data.Split) -> str:
+    """A number that another pixel, another label or another order would change."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    return digest.hexdigest()
+
+
+@dataclass
+class Checkpoint:
+    """One file that holds a run's state; without a path, nothing is kept."""
+
+    path: Path | None
+    identity: dict[str, Any]  # what must be the same for a run to go on
+    parts: dict[str, Any]  # network, optimizer and the like: what has a `state_dict`
+
+    def save(self, done: list[Epoch]) -> None:
+        """Write the state after the epochs `done`; the file is the old one or the whole new one."""
+        if self.path is None:
+            return
+        content = io.BytesIO()  # not straight to the file: torch does not say when a disk is full
+        torch.save(
+            {
+                "run": self.identity,
+                "epochs": [asdict(epoch) for epoch in done],
+                "state": {name: part.state_dict() for name, part in self.parts.items()},
+            },
+            content,
+        )
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(content.getvalue())
+
+    def load(self) -> list[Epoch]:
+        """Give the parts the state in the file; the epochs that led there.
+
+        Raises: ValueError if the file is damaged or of another run; OSError if it can't be read.
+        """
+        content = self.path.read_bytes()
+        try:
+            # torch does not look at the check sums that it writes.
+            if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
+                raise zipfile.BadZipFile(damaged)
+            # weights_only: no code that somebody else may have put there
+            saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+            # What was not yet noted then, or no setting yet, was as it is by default.
+            before = {"data": self.identity["data"], **saved["run"]}
+            before["recipe"] = plain(Recipe(**before["recipe"]))
+            differ = [name for name in self.identity if before.get(name) != self.identity[name]]
+            if not differ:
+                for name, part in self.parts.items():
+                    part.load_state_dict(saved["state"][name])
+            epochs = [Epoch.read(epoch) for epoch in saved["epochs"]]
+        except Exception as error:  # torch names damage in many ways, and advises to run its code
+            raise ValueError(
+                f"{self.path} is no checkpoint of this program, or damaged "
+                f"({type(error).__name__}). Start anew in another folder."
+            ) from error
+        if differ:
+            raise ValueError(
+                f"{self.path} is of another run: its {', '.join(differ)} differ. "
+                "Resume with what it was started with, or start anew in another folder."
+            )
+        return epochs

@@ -1,0 +1,112 @@
+"""The main flow: images, network, training, record, in this order.
+
+Lesson: Train under 200,000 parameters.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from cifarlab import _arguments as arguments
+from cifarlab import data, engine, records
+from cifarlab.numerics import Numerics, fastest
+from cifarlab.recipes import Recipe
+from cifarlab.schema import Epoch, Record
+
+
+def splits(*, synthetic: bool = False, validation: bool = False) -> tuple[data.Split, data.Split]:
+    """Images to learn from, and images to score on.
+
+    They are CIFAR-10's training and test images; with `validation`, nine tenths of the training
+    images and the last tenth; with `synthetic`, shapes that stand in for both.
+
+    Raises: OSError if CIFAR-10 is neither here nor can be fetched.
+    """
+    if synthetic:
+        train, test = data.synthetic(2000, seed=0), data.synthetic(500, seed=1)
+    else:
+        train, test = data.load()
+    if validation:
+        return data.split_validation(train, per_class=len(train) // 100)
+    return train, test
+
+
+def splits_of(record: Record) -> tuple[data.Split, data.Split]:
+    """The images that a record's network learned from, and those that it was scored on."""
+    return splits(
+        synthetic=record.data.startswith(data.SYNTHETIC),
+        validation=record.scored_on == "validation",
+    )
+
+
+def train(
+    recipe: Recipe,
+    out: Path | str,
+    train: data.Split,
+    held_out: data.Split,
+    *,
+    seed: int = 0,
+    scored_on: str = "test",
+    resume: bool = False,
+    workers: int = 0,
+    numerics: Numerics | None = None,
+) -> Iterator[Epoch]:
+    """Train the network of `recipe` on `train`, into the folder `out`; yield what each epoch did.
+
+    With every epoch `out` gets `record.json` and `checkpoint.pt`, from which `resume` goes on;
+    after the last, the weights as `record.safetensors`. `scored_on` says what `held_out` holds:
+    "test" images, met once at the end (or as the recipe says), or "validation" images, to choose
+    by, met after every epoch.
+
+    Raises: TypeError or ValueError if an argument is out of its range, or `out` holds a run and
+    `resume` is false, or the other way round; OSError if a file can't be written. And what
+    `engine.fit` raises.
+    """
+    arguments.instance("recipe", recipe, Recipe)
+    arguments.whole("seed", seed, 0, engine.LARGEST_SEED)
+    arguments.one_of("scored_on", scored_on, ["test", "validation"])
+    folder = Path(out)
+    checkpoint, record_path = folder / "checkpoint.pt", folder / "record.json"
+    if checkpoint.exists() and not resume:
+        raise ValueError(f"{out} holds a run; --resume goes on with it, or name another --out.")
+    if resume and not checkpoint.exists():
+        raise ValueError(f"{out} holds no run to resume; begin one without --resume.")
+    torch.manual_seed(seed)
+    try:
+        network = recipe.create_network()
+    except TypeError as error:
+        raise ValueError(f"network_options of {recipe.network!r}: {error}") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out} can't be made ({error}); name another --out.") from error
+    numerics = numerics or fastest()
+    record = records.begin(recipe, seed, network, train, held_out, numerics, scored_on=scored_on)
+    before = records.load(record_path) if resume and record_path.exists() else None
+    if before:
+        record = replace(record, earlier_sessions=before.sessions)
+    epochs = engine.fit(
+        network,
+        recipe,
+        train,
+        held_out,
+        seed=seed,
+        every_epoch=recipe.test_every_epoch or scored_on == "validation",
+        checkpoint=checkpoint,
+        resume=resume,
+        workers=workers,
+        numerics=numerics,
+    )
+
+    def recorded(record: Record) -> Iterator[Epoch]:
+        for epoch in epochs:
+            record = records.extend(record, epoch)
+            if not before or record.history != before.history[: epoch.number]:
+                records.save(record, record_path)  # else the file says so already, and more
+            if record.finished:
+                records.save_weights(network, folder / "record.safetensors")
+            yield epoch
+
+    return recorded(record)

@@ -1,0 +1,354 @@
+"""Write a trained network so that a page can run it: in any browser, with no server.
+
+    course export fast-seed0                         for the book's page
+    course export runs/mine-seed0 --out mine.html    your own, as a page of its own
+
+What is left of a network is a list of steps and their numbers: a batch norm becomes part of the
+convolution before it, and what does nothing outside training goes.
+`cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
+"""
+
+import argparse
+import base64
+import copy
+import json
+import operator
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from cifarlab import data, diagnostics, engine, figures, records, runs
+from cifarlab._files import replacing
+from cifarlab.data import Split
+from cifarlab.records import Record
+
+OUT = figures.FOLDER / "live-network.json"
+SAMPLE = 20  # images on which what is written is compared with the network
+
+KINDS = {
+    "convolution": [nn.Conv2d],
+    "norm": [nn.BatchNorm2d],
+    "relu": [nn.ReLU, F.relu, torch.relu, "relu"],
+    "add": [operator.add, operator.iadd, torch.add, "add"],
+    "pool": [nn.AdaptiveAvgPool2d],
+    "nothing": [nn.Identity, nn.Dropout, nn.Dropout2d],
+    "end": [nn.Flatten, torch.flatten, "flatten", nn.LogSoftmax, F.log_softmax, "log_softmax"],
+}
+SUPPORTED = (
+    "A page runs Conv2d, BatchNorm2d, ReLU, the sum of two maps and dropout; then, once, "
+    "AdaptiveAvgPool2d(1), and behind it only 1x1 convolutions, flatten and log-softmax."
+)
+
+
+@dataclass
+class Step:
+    """A map made of earlier ones. Map 0 is the picture, map n what the n-th step gives."""
+
+    kind: str  # "convolution", "relu" or "add"
+    sources: list[int]  # numbers of the maps that it reads
+    # Of a convolution, in double precision: what each output sums up, and what becomes of the sum.
+    weight: Tensor | None = None  # (out, in / groups, height, width)
+    scale: Tensor | None = None  # (out,)
+    bias: Tensor | None = None  # (out,)
+    layer: dict[str, Any] = field(default_factory=dict)  # stride, padding and so on
+
+    def fold(self, norm: nn.BatchNorm2d) -> None:
+        """Let the convolution do what `norm` does behind it: multiply each channel, and add."""
+        scale, shift = scale_and_shift(norm)
+        self.scale = self.scale * scale
+        self.bias = self.bias * scale + shift
+
+    def run(self, maps: list[Tensor]) -> Tensor:
+        """The map (N, channels, H, W), as PyTorch computes it."""
+        first, *others = (maps[number] for number in self.sources)
+        if self.kind == "relu":
+            return first.relu()
+        if self.kind == "add":
+            return first + others[0]
+        top, bottom, left, right = self.layer["padding"]
+        mode = self.layer["padding_mode"].replace("zeros", "constant")
+        return F.conv2d(
+            F.pad(first, (left, right, top, bottom), mode=mode),
+            self.weight * self.scale[:, None, None, None],
+            self.bias,
+            stride=self.layer["stride"],
+            dilation=self.layer["dilation"],
+            groups=self.layer["groups"],
+        )
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a batch norm multiplies each channel by, outside training, and what it adds then."""
+    ones = torch.ones(norm.num_features, dtype=torch.double)
+    weight = ones if norm.weight is None else norm.weight.detach().double()
+    bias = 0 * ones if norm.bias is None else norm.bias.detach().double()
+    scale = weight / (norm.running_var.double() + norm.eps).sqrt()
+    return scale, bias - norm.running_mean.double() * scale
+
+
+def class_maps(found: list[Step], images: Tensor) -> Tensor:
+    """What the steps make of `images` (N, 3, H, W): (N, classes, h, w)."""
+    maps = [images]
+    for step in found:
+        maps.append(step.run(maps))
+    return maps[-1]
+
+
+# --------------------------------------------------------------------------- network to steps
+
+
+class Tracer(fx.Tracer):
+    """Sees the package's own kinds of `nn.Conv2d` as one layer each, like PyTorch's."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        """Is `module` one layer, not made of others?"""
+        return kind_of(module) == "convolution" or super().is_leaf_module(module, name)
+
+
+def kind_of(layer: Any) -> str | None:
+    """The name in KINDS of a module, a function or a tensor's method; None if it has none."""
+    if isinstance(layer, nn.Conv2d):  # the package's too; `compare` finds one that does otherwise
+        return "convolution"
+    what = type(layer) if isinstance(layer, nn.Module) else layer
+    return next((kind for kind, members in KINDS.items() if what in members), None)
+
+
+def steps(network: nn.Module) -> list[Step]:
+    """The steps from a picture to the class-activation maps, whose means are the scores.
+
+    None of them pools: the mean of weighted sums is the weighted sum of means, so the 1x1
+    convolution behind the pooling may as well stand before it, and the maps cost nothing.
+
+    Raises: ValueError naming the first layer that a page can't run, and what it can.
+    """
+    try:
+        graph = Tracer().trace(network.eval())
+    except Exception as error:  # whatever a network's own code throws
+        raise ValueError(
+            f"{type(network).__name__} can't be traced ({error}). {SUPPORTED}"
+        ) from error
+    modules = dict(network.named_modules())
+    found: list[Step] = []
+    maps: dict[fx.Node, int] = {}  # the number of the map that a node gives
+    pooled = False
+    for node in graph.nodes:
+        layer = modules[node.target] if node.op == "call_module" else node.target
+        inputs, sources = node.all_input_nodes, [maps[each] for each in node.all_input_nodes]
+        kind = kind_of(layer)
+        new = None
+        if node.op == "placeholder" and not maps:
+            maps[node] = 0
+            continue
+        if node.op == "output":
+            if not pooled or node.args[0] is not inputs[0]:
+                raise ValueError(f"{type(network).__name__} does not pool to scores. {SUPPORTED}")
+            break
+        if kind == "convolution" and (not pooled or layer.kernel_size == (1, 1)):
+            new = convolution(layer, sources)
+        elif kind == "norm" and layer.running_mean is not None:
+            before = found[sources[0] - 1] if sources[0] else None
+            if before and before.kind == "convolution" and len(inputs[0].users) == 1:
+                before.fold(layer)
+            else:
+                new = alone(layer, sources)
+        elif kind == "relu" and not pooled:
+            new = Step("relu", sources)
+        elif kind == "add" and not pooled and list(node.args) == inputs and not node.kwargs:
+            new = Step("add", sources)
+        elif kind == "pool" and not pooled and layer.output_size in (1, (1, 1)):
+            pooled = True
+        elif kind != "nothing" and not (kind == "end" and pooled):
+            raise ValueError(f"{described(node, layer)} is none that a page runs. {SUPPORTED}")
+        if new:
+            found.append(new)
+        maps[node] = len(found) if new else sources[0]
+    return found
+
+
+def described(node: fx.Node, layer: Any) -> str:
+    """A layer, in the words of the network's author."""
+    if isinstance(layer, nn.Module):
+        return f"the layer {node.target!r}, {layer},"
+    return f"the step {node.name!r} of {getattr(node.target, '__name__', node.target)!r}"
+
+
+def convolution(layer: nn.Conv2d, sources: list[int]) -> Step:
+    """The step of a convolution, its padding as pixels above, below, left and right."""
+    padding = []
+    for axis in range(2):
+        if layer.padding == "same":  # where the sum is odd, the greater half comes last
+            total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+            padding += [total // 2, total - total // 2]
+        else:
+            padding += [0, 0] if layer.padding == "valid" else [layer.padding[axis]] * 2
+    ones = torch.ones(layer.out_channels, dtype=torch.double)
+    return Step(
+        "convolution",
+        sources,
+        weight=layer.weight.detach().double(),
+        scale=ones,
+        bias=0 * ones if layer.bias is None else layer.bias.detach().double(),
+        layer={
+            "stride": list(layer.stride),
+            "padding": padding,
+            "dilation": list(layer.dilation),
+            "groups": layer.groups,
+            "padding_mode": layer.padding_mode,
+        },
+    )
+
+
+def alone(norm: nn.BatchNorm2d, sources: list[int]) -> Step:
+    """A batch norm that follows no convolution: a 1x1 convolution of each channel by itself."""
+    channels = norm.num_features
+    step = convolution(nn.Conv2d(channels, channels, 1, groups=channels, bias=False), sources)
+    step.weight = torch.ones_like(step.weight)
+    step.fold(norm)
+    return step
+
+
+# ------------------------------------------------------------------------------ steps to JSON
+
+
+def written(found: list[Step]) -> dict:
+    """The steps as JSON, with their numbers as text.
+
+    A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
+    side. In half precision, for they are most of the numbers; scales and biases, of which a batch
+    norm may make anything, in single.
+
+    Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
+    """
+    listed = []
+    for step in found:
+        entry = {"kind": step.kind, "sources": step.sources}
+        if step.weight is not None:
+            weight = step.weight.permute(0, 2, 3, 1)
+            if not weight.half().isfinite().all():
+                raise ValueError("a weight is beyond 65,504, where half precision ends.")
+            entry |= {
+                "shape": list(step.weight.shape),
+                **step.layer,
+                "weights": as_text(weight, "<f2"),
+                "scales": as_text(step.scale, "<f4"),
+                "biases": as_text(step.bias, "<f4"),
+            }
+        listed.append(entry)
+    return {"steps": listed}
+
+
+def as_text(numbers: Tensor, form: str) -> str:
+    """The numbers in NumPy's `form`, the lowest byte first, in base64."""
+    return base64.b64encode(numbers.numpy().astype(form).tobytes()).decode()
+
+
+def exported(name: str) -> dict:
+    """All that a page needs of the network of a record: what it is, its steps, how right it is.
+
+    Raises: ValueError if the record is not of CIFAR-10, has no weights, or a page can't run its
+    network.
+    """
+    record = records.load(name)
+    if not record.data.startswith("CIFAR-10"):
+        raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
+    network = records.load_network(name)
+    found = steps(network)
+    _, held_out = runs.splits_of(record)
+    compare(network, found, images_of(record, held_out.take(range(SAMPLE))))
+    return {
+        "about": about(record),
+        "classes": list(held_out.classes),
+        "mean": list(record.recipe.mean),
+        "std": list(record.recipe.std),
+        **written(found),
+        "calibration": calibration(record, network, held_out),
+    }
+
+
+def about(record: Record) -> dict:
+    """What the page says of the network."""
+    scored = [epoch for epoch in record.history if epoch.held_out]
+    return {
+        "record": record.name,
+        "network": record.recipe.network,
+        "parameters": record.parameters,
+        "multiply_adds": record.multiply_adds,
+        "epochs": len(record.history),
+        "planned": record.recipe.epochs,
+        "scored_on": record.scored_on,
+        "accuracy": scored[-1].held_out.accuracy if scored else None,  # per cent
+    }
+
+
+def images_of(record: Record, split: Split) -> Tensor:
+    """The images (N, 3, H, W) of `split`, normalised as the record's recipe says."""
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    return torch.stack([plain(image=image)["image"] for image in split.images])
+
+
+@torch.no_grad()
+def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
+    """Check the steps on `images`.
+
+    Raises: ValueError if they give other probabilities than `network`.
+    """
+    expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
+    given = class_maps(found, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
+        raise ValueError(
+            f"{type(network).__name__} computes something else than its layers in turn, so a page "
+            f"can't run it. {SUPPORTED}"
+        )
+
+
+def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
+    """How often the network is right, in ten steps of how sure it is; null where it never is."""
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    batches = engine.progress(data.batches(held_out, plain, 500), "calibration")
+    found = diagnostics.calibration(*engine.predict(network, batches))
+    return {
+        "counts": found.counts.tolist(),
+        "accuracy": [None if np.isnan(share) else share for share in found.accuracy.tolist()],
+    }
+
+
+def page(network: dict) -> str:
+    """A web page of one file that runs the network."""
+    name = network["about"]["record"]
+    shown = figures.show("live-predictions", network=network)._repr_html_()
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>Live predictions: {name}</title>\n<h1>Live predictions: {name}</h1>\n{shown}"
+    )
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("record", help="a shipped record's name, or a run's folder")
+    parser.add_argument("--out", type=Path, default=OUT, help="a .json, or a .html page")
+    options = parser.parse_args()
+    try:
+        if options.out.suffix not in (".json", ".html"):
+            raise ValueError(f"--out {options.out} ends neither in .json nor in .html; name one.")
+        network = exported(options.record)
+        text = page(network) if options.out.suffix == ".html" else json.dumps(network, indent=1)
+        with replacing(options.out) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Make a run's record one that ships with the package, with the weights it speaks of.
+
+    course publish runs/baseline-seed0
+
+A run that is still going on, or was cut off, can be published too: the record says how many
+epochs it has, and the weights are those of its last checkpoint.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from cifarlab import records
+
+
+def publish(run: Path) -> Path:
+    """Copy record and weights of the folder `run`; the path of the shipped record.
+
+    Raises: ValueError if the folder holds no record or no checkpoint, if they disagree, or if the
+    run was not of CIFAR-10 and scored on its test images.
+    """
+    record = records.load(run)
+    if not record.data.startswith("CIFAR-10"):
+        raise ValueError(f"{run} learned from {record.data}, not CIFAR-10; such runs stay at home.")
+    if record.scored_on != "test":
+        raise ValueError(
+            f"{run} was scored on {record.scored_on} images, to choose by; train anew."
+        )
+    if not (run / "checkpoint.pt").is_file():
+        raise ValueError(f"{run} holds no checkpoint.pt; train with `cifarlab train` first.")
+    saved = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")
+    if len(saved["epochs"]) != len(record.history):
+        raise ValueError(f"{run} is being written to just now; try again in a second.")
+    network = record.recipe.create_network()
+    if "average" in saved["state"]:
+        average = torch.optim.swa_utils.AveragedModel(network)
+        average.load_state_dict(saved["state"]["average"])
+        network = average.module
+    else:
+        network.load_state_dict(saved["state"]["network"])
+    target = records.SHIPPED / f"{record.name}.json"
+    records.save_weights(network, target.with_suffix(".safetensors"))
+    records.save(record, target)
+    return target
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    try:
+        print(publish(parser.parse_args().run))
+    except (OSError, ValueError) as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

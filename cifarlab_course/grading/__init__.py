@@ -1,0 +1,1 @@
+"""Assignments made from exercises, and submissions graded, each in a sandbox."""

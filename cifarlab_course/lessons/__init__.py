@@ -1,0 +1,1 @@
+"""The lessons: run and stored, checked, and tried with other versions and machines."""

@@ -1,0 +1,222 @@
+"""Keep the lessons true: run them and store their outputs, or say what is wrong with one.
+
+course notebooks store [LESSON ...]    run from the top, store normalised outputs
+course notebooks check [LESSON ...]    one line per fault; exit status 1 if any
+course notebooks link [LESSON ...]     address and branch of _config.yml, and README.md's
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from cifarlab._files import replacing
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
+IGNORED = "nbval-ignore-output"  # as a tag; nbval knows it as a comment too, in capitals
+WIDGET = "application/vnd.jupyter.widget-view+json"
+LINE = 80  # characters of code that the page shows without scrolling
+WORDS = 1250  # of prose in a lesson; their median is to be 1,000
+IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
+
+
+def source_of_package() -> str:
+    """Where a lesson's first cell installs `cifarlab` from: address and branch in _config.yml."""
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    return f"git+{repository['url']}@{repository['branch']}"
+
+
+def setup_cell() -> str:
+    """The first code cell of every lesson."""
+    return (
+        "# In Colab, Runtime > Change runtime type offers a GPU; all runs without it too.\n"
+        "try:\n"
+        "    import cifarlab\n"
+        "except ModuleNotFoundError:  # fetch the course's package\n"
+        f"    %pip install --quiet {source_of_package()}"
+    )
+
+
+# ------------------------------------------------------------------------------------- store
+
+
+def store(path: Path) -> None:
+    """Run the lesson from the top and write it back with its outputs, normalised.
+
+    Raises: nbclient's CellExecutionError if a cell fails; the file then stays as it was.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    ).execute()
+    normalize(notebook)
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
+
+
+def normalize(notebook: NotebookNode) -> None:
+    """Drop what differs from machine to machine and says nothing to a reader."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        for transient in ("execution", "collapsed", "scrolled"):
+            cell.metadata.pop(transient, None)
+        if cell.cell_type == "code":
+            cell.outputs = merge_streams(cell.outputs)
+            if is_ignored(cell):  # a live widget needs a kernel; stored, it would be dead
+                cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
+
+
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring prints as one output: where the kernel cuts them is chance."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        before = merged[-1] if merged else {}
+        if output.output_type == "stream" and before.get("name") == output.name:
+            before.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+# -------------------------------------------------------------------------------------- link
+
+
+def link(path: Path) -> None:
+    """Give the lesson the shared first cell; it is not run, and its outputs stay."""
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source = setup_cell()
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
+
+
+def link_readme() -> None:
+    """Give README.md the address and the branch of _config.yml."""
+    source = source_of_package()
+    address = source.removeprefix("git+").rpartition("@")[0]
+    path = ROOT / "README.md"
+    text = re.sub(r"git\+https://[^\s\"]+", source, path.read_text(encoding="utf-8"))
+    text = re.sub(r"git clone https://\S+", f"git clone {address}", text)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------- check
+
+
+def faults(notebook: NotebookNode) -> Iterator[str]:
+    """What a reader, a screen reader, Colab or nbval would stumble over."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code or code[0].source != setup_cell():
+        yield f"the first code cell is not:\n{setup_cell()}"
+
+    ignored = [number for number, cell in enumerate(code) if is_ignored(cell)]
+    if len(ignored) > 1:
+        yield f"{len(ignored)} cells ignore their output; at most one may"
+    for number in ignored:
+        after = code[number + 1].source if number + 1 < len(code) else ""
+        if "assert " not in after:
+            yield f"no assert follows the ignored cell {code[number].id!r}"
+
+    seeded = False
+    for cell in code:
+        seeded = seeded or "torch.manual_seed(" in cell.source
+        if not seeded and re.search(r"engine\.(fit|find_learning_rate)\(", cell.source):
+            yield f"cell {cell.id!r} trains, and no torch.manual_seed stands before: chance decides"
+
+    if (found := words(notebook)) > WORDS:
+        yield f"{found:,} words of prose; a lesson has at most {WORDS:,}"
+    for number, cell in enumerate(code, start=1):
+        yield from faults_of_code(cell, number)
+    levels = [1]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            yield from faults_of_markdown(cell, levels)
+
+
+def words(notebook: NotebookNode) -> int:
+    """Words of prose: no numbers, no signs, no addresses, no marks of results, no tags."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"<.*?>|\]\(.*?\)", " ", text)
+    return sum(any(map(str.isalpha, word)) for word in prose.split())
+
+
+def is_ignored(cell: NotebookNode) -> bool:
+    """Does nbval leave this cell's output alone?"""
+    comment = IGNORED.upper().replace("-", "_")
+    return IGNORED in cell.metadata.get("tags", []) or comment in cell.source
+
+
+def faults_of_code(cell: NotebookNode, number: int) -> Iterator[str]:
+    """Faults of one code cell; `number` is its place among them, from 1."""
+    where = f"cell {cell.id!r}"
+    if cell.execution_count != number:
+        yield f"{where}: execution count {cell.execution_count}, not {number}; run `make lessons`"
+    for line in cell.source.splitlines():
+        if len(line) > LINE and source_of_package() not in line:  # an address can't be broken
+            yield f"{where}: a line of {len(line)} characters; a page shows {LINE}"
+    for output in cell.outputs:
+        kinds = output.get("data", {})
+        if any(kind in kinds for kind in IMAGES):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            if len(alt) < 40:
+                yield f"{where}: its figure needs alt text in metadata.mystnb.image.alt"
+        if WIDGET in kinds:
+            yield f"{where}: a stored widget, dead in the book"
+        if output.output_type == "error" or output.get("name") == "stderr":
+            yield f"{where}: an error or a warning in its output"
+        text = output.get("text", "") + str(kinds.get("text/plain", ""))
+        if found := re.search(r"/(home|root|tmp|work|Users|content)/\S*", text):
+            yield f"{where}: a path of one machine in its output: {found.group()}"
+        if found := re.search(r"\bat 0x[0-9a-f]+", text):
+            yield f"{where}: an address in memory in its output: {found.group()}"
+
+
+def faults_of_markdown(cell: NotebookNode, levels: list[int]) -> Iterator[str]:
+    """Faults of one text cell; `levels` are those of the headings so far."""
+    where = f"cell {cell.id!r}"
+    if re.search(r"^(:::|```)\{|\{[a-z:-]+\}`", cell.source, re.MULTILINE):
+        yield f"{where}: a MyST directive or role, which Jupyter and Colab show raw"
+    for heading in re.findall(r"^(#+) ", cell.source, re.MULTILINE):
+        if len(heading) > levels[-1] + 1:
+            yield f"{where}: heading level {len(heading)} follows level {levels[-1]}"
+        levels.append(len(heading))
+
+
+# -------------------------------------------------------------------------------------- main
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["store", "check", "link"])
+    parser.add_argument("lessons", nargs="*", type=Path, default=LESSONS)
+    options = parser.parse_args()
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people, not for stored outputs
+    found = 0
+    if options.command == "link":
+        link_readme()
+    for path in options.lessons:
+        if options.command == "store":
+            print(f"running {path.name}", flush=True)
+            store(path)
+        if options.command == "link":
+            link(path)
+        for fault in faults(nbformat.read(path, as_version=4)):
+            print(f"{path.name}: {fault}")
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Keep the results in prose equal to the records they come from.
+
+    course results write    put the records' numbers into the text
+    course results check    one line per fault; exit status 1 if any
+
+In lessons, in the book's pages and in README.md a result stands between two comments, which no
+reader sees: the record's name, the path of the number in its JSON, and how Python formats it.
+
+    It reached <!-- baseline-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+from cifarlab import records, schema
+from cifarlab._files import replacing
+from cifarlab_course.lessons.notebooks import LESSONS, ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "book").rglob("*.md"))]
+RESULT = re.compile(r"<!-- (\S+) (\S+) (\S+) -->(.*?)<!-- end -->", re.DOTALL)
+PLAIN = re.compile(r"\d+\.\d+ ?(?:%|per cent|percentage points?|points?)")
+CITED = re.compile(r"references\.md#|\[\^|arXiv|https?://")
+
+
+def number(record: str, path: str, form: str) -> str:
+    """The number at `path` ("history.-1.train.accuracy") of a shipped record, formatted.
+
+    Raises: ValueError if there is no such record or number, or it has no such format.
+    """
+    file = records.SHIPPED / f"{record}.json"
+    if not file.is_file():
+        known = ", ".join(records.names())
+        raise ValueError(f"no record is called {record!r}; there are: {known}.")
+    value = schema.read(file)
+    try:
+        for step in path.split("."):
+            if isinstance(value, list):
+                value = value[int(step)]
+            else:
+                value = value[step] if isinstance(value, dict) else getattr(value, step)
+        return format(value, form)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{record} has no number {path!r} of the form {form!r}.") from error
+
+
+def renewed(text: str) -> str:
+    """`text` with every marked result as the records have it now."""
+    return RESULT.sub(
+        lambda found: (
+            f"<!-- {' '.join(found.groups()[:3])} -->{number(*found.groups()[:3])}<!-- end -->"
+        ),
+        text,
+    )
+
+
+def faults(text: str) -> Iterator[str]:
+    """Marked results that differ from their record, and measured shares with no source."""
+    for found in RESULT.finditer(text):
+        try:
+            expected = number(*found.groups()[:3])
+        except ValueError as error:
+            yield str(error)
+            continue
+        if found[4] != expected:
+            yield f"{found[4]!r} stands where {found[1]} says {expected}; run `make lessons`"
+    for paragraph in RESULT.sub("", text).split("\n\n"):
+        if (found := PLAIN.search(paragraph)) and not CITED.search(paragraph):
+            yield f"{found[0]!r} has no source: mark it as a result of a record, or cite it"
+
+
+def markdown(path: Path) -> Iterator[tuple[str, str]]:
+    """The place and the text of each piece of prose in a page or a lesson."""
+    if path.suffix == ".ipynb":
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                yield f"{path.name}, cell {cell.id!r}", cell.source
+    else:
+        yield path.name, path.read_text(encoding="utf-8")
+
+
+def write(path: Path) -> None:
+    """Renew the results in a page or a lesson."""
+    if path.suffix == ".ipynb":
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = renewed(cell.source)
+        text = nbformat.writes(notebook) + "\n"
+    else:
+        text = renewed(path.read_text(encoding="utf-8"))
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["write", "check"])
+    options = parser.parse_args()
+    found = 0
+    for path in [*PAGES, *LESSONS]:
+        if options.command == "write":
+            write(path)
+        for where, text in markdown(path):
+            for fault in faults(text):
+                print(f"{where}: {fault}")
+                found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

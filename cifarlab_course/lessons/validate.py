@@ -1,0 +1,214 @@
+"""The long checks: every lesson in every numeric mode and odd place, and the long tests.
+
+    course validate                  all of them
+    course validate --only NAME      one lesson, or long-tests: such as after mending it
+    course validate --mode GPU       only in the modes of that name, neither in odd places
+                                              nor the long tests; --jobs 8: so many at a time
+
+Writes a dated report to validation/, anew after every check, to be committed: the colophon shows
+it. Exit status 1 if anything failed; the report then says what.
+"""
+
+import argparse
+import copy
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import torch
+
+from cifarlab import records
+from cifarlab._files import replacing
+from cifarlab.numerics import fastest
+from cifarlab_course.lessons.notebooks import LESSONS, ROOT
+
+LONG_TESTS = "long-tests"
+PACKAGES = ["torch", "torchvision", "albumentations", "numpy", "ipywidgets", "nbval"]
+FULL = {"CIFARLAB_PRECISION": "fp32", "CIFARLAB_MEMORY_FORMAT": "NCHW"}
+BRAIN_FLOAT = {"CIFARLAB_PRECISION": "bf16", "CIFARLAB_MEMORY_FORMAT": "channels_last"}
+HALF = {"CIFARLAB_PRECISION": "fp16", "CIFARLAB_MEMORY_FORMAT": "channels_last"}
+
+
+def modes() -> dict[str, dict[str, str]]:
+    """The numeric modes of this machine: a name, and the environment that brings it about."""
+    on_cpu = {"CIFARLAB_DEVICE": "cpu"}
+    found = {
+        "CPU, fp32, NCHW": on_cpu | FULL,
+        "CPU, bf16, channels_last": on_cpu | BRAIN_FLOAT,
+        "CPU, one thread": on_cpu | {"OMP_NUM_THREADS": "1"},
+        "CPU, two threads": on_cpu | {"OMP_NUM_THREADS": "2"},
+    }
+    if torch.cuda.is_available():
+        on_gpu = {"CIFARLAB_DEVICE": "cuda"}
+        found |= {
+            "GPU, as the engine chooses": on_gpu,
+            "GPU, fp32, NCHW": on_gpu | FULL,
+            "GPU, fp16, channels_last": on_gpu | HALF,
+        }
+    return found
+
+
+def passes(
+    arguments: list[str], environment: dict[str, str], folder: Path = ROOT
+) -> tuple[bool, float]:
+    """Does this pytest call pass, made in that folder, and in how many minutes?"""
+    started = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+    )
+    return result.returncode == 0, (time.monotonic() - started) / 60
+
+
+def install(folder: Path) -> dict[str, str]:
+    """The package as pip installs it, in `folder`; the environment in which Python takes it.
+
+    Raises: RuntimeError if Python would take another.
+    """
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*pip, str(folder), str(ROOT)], check=True)
+    environment = {"PYTHONPATH": str(folder), "TQDM_DISABLE": "1"}
+    ask = [sys.executable, "-c", "import cifarlab; print(cifarlab.__file__)"]
+    found = subprocess.run(
+        ask, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout
+    if not Path(found).is_relative_to(folder):
+        raise RuntimeError(f"Python takes cifarlab from {found.strip()}, not from {folder}")
+    return environment
+
+
+def twice(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """All cells, and all of them again: in one kernel, with the same outputs."""
+    doubled = copy.deepcopy(notebook)
+    again = copy.deepcopy(notebook.cells)
+    for number, cell in enumerate(again):
+        cell.id = f"again-{number}"
+    doubled.cells += again
+    return doubled
+
+
+def places(path: Path, options: list[str], home: Path, environment: dict[str, str]) -> list[tuple]:
+    """One row for each odd place or way in which a learner may run the lesson.
+
+    `home` is a folder outside the repository and `environment` has the installed package.
+    """
+    alone = home / path.name
+    alone.write_bytes(path.read_bytes())
+    again = home / f"twice {path.name}"
+    nbformat.write(twice(nbformat.read(path, as_version=4)), again)
+    nothing = ["-c", os.devnull, "--rootdir", str(home), *options]  # knows nothing of our tests
+    return [
+        (path.stem, "from another folder", *passes([*options, str(path)], {}, home)),
+        (path.stem, "alone, package installed", *passes([*nothing, str(alone)], environment, home)),
+        (path.stem, "every cell twice", *passes([*nothing, str(again)], environment, home)),
+    ]
+
+
+def checks(
+    lessons: list[Path],
+    chosen: dict[str, dict[str, str]],
+    jobs: int,
+    *,
+    elsewhere: bool,
+    long: bool,
+) -> Iterator[tuple]:
+    """One row for each check, once it has been made: its name, its mode, passed or not, minutes.
+
+    The lessons in the `chosen` modes, `jobs` at a time; then, if asked for, in odd places; then,
+    if asked for, the long tests.
+    """
+    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
+
+    def in_mode(check: tuple[Path, str]) -> tuple:
+        path, mode = check
+        print(f"\n{path.name}: {mode}", flush=True)
+        return path.stem, mode, *passes([*nbval, str(path)], chosen[mode])
+
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(in_mode, [(path, mode) for mode in chosen for path in lessons])
+    if lessons and elsewhere:  # only lessons need the package installed
+        with tempfile.TemporaryDirectory() as temporary:
+            home = Path(temporary) / "Vérité, 真 and spaces"
+            environment = install(Path(temporary) / "installed")
+            home.mkdir()
+            for path in lessons:
+                print(f"\n{path.name}: in odd places", flush=True)
+                yield from places(path, nbval, home, environment)
+    if long:
+        print(f"\n{LONG_TESTS}", flush=True)
+        yield LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})
+
+
+def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -> None:
+    """Write what is known so far, so that a run that is cut off leaves it."""
+    numerics = fastest()
+    report = [
+        f"# {title}",
+        "",
+        f"{sum(passed for _, _, passed, _ in rows)} of {len(rows)} checks passed, in "
+        f"{sum(minutes for *_, minutes in rows):.0f} minutes, at commit `{records.commit()[:7]}`."
+        f"{'' if finished else ' The run was cut off before its last check.'}",
+        "",
+        f"{platform.system()}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+        + f". The engine's own choice here: {numerics.precision}, {numerics.memory_format}.",
+        "",
+        "| Check | Mode | Result | Minutes |",
+        "| --- | --- | --- | --: |",
+        *(
+            f"| {check} | {mode} | {'passed' if passed else '**failed**'} | {minutes:.1f} |"
+            for check, mode, passed, minutes in rows
+        ),
+        "",
+    ]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(report), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation") -> int:
+    """Run the checks and write the report into `folder`; exit status 1 if one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
+    parser.add_argument("--mode", metavar="NAME", default="", help=f"of: {', '.join(modes())}")
+    parser.add_argument("--jobs", type=int, default=1, help="checks at a time, in the modes (1)")
+    options = parser.parse_args(arguments)
+    chosen = {name: env for name, env in modes().items() if name.startswith(options.mode)}
+    if not chosen or options.jobs < 1:
+        parser.error(f"--mode {options.mode} --jobs {options.jobs}; modes: {', '.join(modes())}.")
+    os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
+    if named := os.environ.get("CIFARLAB_DATA"):
+        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+    today = datetime.datetime.now(datetime.UTC).date()
+    device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
+    part = [each for each in (options.only, options.mode) if each]  # a part is no whole report
+    title = ": ".join([f"{today}, {records.processor(fastest(device))}", *part])
+    name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
+    path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
+    rows = []
+    for row in checks(
+        [path for path in LESSONS if options.only in (None, path.stem)],
+        chosen,
+        options.jobs,
+        elsewhere=not options.mode,
+        long=options.only in (None, LONG_TESTS) and not options.mode,
+    ):
+        rows.append(row)
+        write_report(path, title, rows, finished=False)
+    write_report(path, title, rows, finished=True)
+    print(f"\n{path}: commit it, and the colophon shows it")
+    return 0 if all(passed for _, _, passed, _ in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

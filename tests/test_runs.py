@@ -1,0 +1,79 @@
+"""`runs.train` goes from a recipe to a record, and refuses what it can't do before it trains."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cifarlab import data, records, runs
+from tests.helpers import FP32
+
+
+def train(recipe, shapes, out, **options):
+    return runs.train(recipe, out, *shapes, numerics=FP32, **options)
+
+
+def test_a_run_leaves_a_record_that_tells_what_it_yielded(tiny, shapes, tmp_path):
+    epochs = list(train(tiny, shapes, tmp_path / "run", seed=3))
+    record = records.load(tmp_path / "run")
+    assert record.history == epochs and record.recipe == tiny and record.seed == 3
+    assert record.finished and record.test_accuracy == epochs[-1].held_out.accuracy
+    assert [epoch.held_out is None for epoch in epochs] == [True, True, False]
+
+
+def test_the_weights_of_a_run_are_those_that_were_scored(tiny, shapes, tmp_path):
+    *_, last = train(dataclasses.replace(tiny, ema_decay=0.9), shapes, tmp_path)
+    network = records.load_network(tmp_path)
+    plain = data.pipeline(mean=tiny.mean, std=tiny.std)
+    predicted = network(next(iter(data.batches(shapes[1], plain, 50)))[0]).argmax(dim=1)
+    right = 100 * (predicted == torch.as_tensor(shapes[1].labels)).float().mean().item()
+    assert right == pytest.approx(last.held_out.accuracy)
+
+
+def test_the_record_and_the_weights_are_there_when_the_last_epoch_is_told(tiny, shapes, tmp_path):
+    """Who stops after as many epochs as the recipe has loses nothing."""
+    epochs = train(tiny, shapes, tmp_path)
+    for number in (1, 2, 3):
+        next(epochs)
+        assert len(records.load(tmp_path).history) == number
+    assert records.load_network(tmp_path)
+
+
+def test_a_choice_by_validation_images_scores_every_epoch(tiny, shapes, tmp_path):
+    epochs = list(train(tiny, shapes, tmp_path, scored_on="validation"))
+    record = records.load(tmp_path)
+    assert all(epoch.held_out for epoch in epochs)
+    assert record.test_accuracy is None
+    assert record.validation_accuracy == epochs[-1].held_out.accuracy
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": -1}, "seed=-1"),
+        ({"scored_on": "training"}, "scored_on='training'"),
+        ({"resume": True}, "no run to resume"),
+        ({"workers": 10**6}, "workers"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_it_is_called(tiny, shapes, tmp_path, changes, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(tiny, shapes, tmp_path / "run", **changes)
+
+
+def test_a_run_is_not_trained_over(tiny, shapes, tmp_path):
+    next(train(tiny, shapes, tmp_path))
+    with pytest.raises(ValueError, match="holds a run"):
+        train(tiny, shapes, tmp_path)
+
+
+def test_a_resumed_run_tells_of_its_sessions(tiny, shapes, tmp_path):
+    next(train(tiny, shapes, tmp_path))
+    list(train(tiny, shapes, tmp_path, resume=True))
+    assert [session.epochs for session in records.load(tmp_path).sessions] == [1, 3]
+
+
+def test_the_images_of_a_record_are_those_that_it_was_made_with(monkeypatch):
+    monkeypatch.setattr(data, "load", lambda: pytest.fail("these are the real ones"))
+    learned, held_out = runs.splits(synthetic=True, validation=True)
+    assert (len(learned), len(held_out)) == (1800, 200)
