@@ -6,18 +6,10 @@ counts there. `receptive_field.brute_force` checks both, knowing no rule.
 Lesson: Receptive fields.
 """
 
-from cifarlab.receptive_field._analysis import (
-    Analysis,
-    Box,
-    Effective,
-    Field,
-    Pair,
-    Row,
-    Table,
-    analyze,
-    effective,
-)
-from cifarlab.receptive_field._rules import Refused, Unsupported
+from cifarlab.receptive_field._analysis import analyze
+from cifarlab.receptive_field._effective import Effective, effective
+from cifarlab.receptive_field._features import Refused, Unsupported
+from cifarlab.receptive_field._fields import Analysis, Box, Field, Pair, Row, Table
 
 __all__ = [
     "Analysis",
