@@ -39,6 +39,7 @@ def analyze(
     Lesson: Receptive fields.
     """
     arguments.instance("module", module, nn.Module)
+    module = getattr(module, "_orig_mod", module)  # what torch.compile has wrapped
     size = arguments.pair("size", size, 1, 10_000)
     if channels is not None:
         arguments.whole("channels", channels, 1, 1_000_000)

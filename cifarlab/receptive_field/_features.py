@@ -341,9 +341,9 @@ def on_axes(op: Operation, input: Feature, dims: Iterable[int]) -> Feature:
     dimensions = list(input.dimensions)
     for d in dims:  # an axis of one unit that a flatten has let go
         axis = d - count + 2
-        if input.shape[d] == 1 and not input.axes(d) and len(input.grid.units) == 2:
-            if axis in AXES and input.grid.units[axis] == 1 and axis not in input.held:
-                dimensions[d] = (Part(1, axis),)
+        bare = input.shape[d] == 1 and not input.axes(d) and len(input.grid.units) == 2
+        if bare and axis in AXES and input.grid.units[axis] == 1 and axis not in input.held:
+            dimensions[d] = (Part(1, axis),)
     if all(len(dimensions[d]) == 1 and dimensions[d][0].axis is not None for d in dims):
         return Feature(input.grid, tuple(dimensions))
     return combine(op, [(input, range(count))], input.shape, single=dims)

@@ -3,8 +3,11 @@
 Lesson: Receptive fields.
 """
 
+import csv
 import difflib
 import html
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -161,6 +164,7 @@ class Row(NamedTuple):
     """One layer: its own geometry (if it has a window) and the field of its units."""
 
     layer: str
+    units: tuple[int, int]
     kernel: Pair | None
     stride: Pair | None
     dilation: Pair | None
@@ -186,6 +190,22 @@ class Table(list[Row]):
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells)
         return "\n".join("  ".join(line).rstrip() for line in lines)
+
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        head, *body = self.cells()
+        lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def csv(self) -> str:
+        """The table as comma-separated values, a column for each axis."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        pairs = [f"{name}_{axis}" for name in Row._fields[1:] for axis in "yx"]
+        writer.writerow(["layer", *pairs])
+        for row in self:
+            writer.writerow([row.layer, *(each for pair in row[1:] for each in pair or ("", ""))])
+        return text.getvalue()
 
     def _repr_html_(self) -> str:
         head, *body = ([html.escape(cell) for cell in row] for row in self.cells())
@@ -228,7 +248,20 @@ class Analysis:
         """The field of the last map of more than one unit, which global pooling averages."""
         fields = [self[name] for name in self.names]
         maps = [field for field in fields if isinstance(field, Field) and field.units != (1, 1)]
-        return maps[-1] if maps else None
+        wide = [field for field in maps if min(field.units) > 1] or maps  # others are lists
+        return wide[-1] if wide else None
+
+    def __contains__(self, name: object) -> bool:
+        """Whether module `name` ran."""
+        return name in self.calls
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all modules that ran."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """How many modules ran."""
+        return len(self.names)
 
     @property
     def names(self) -> list[str]:
@@ -240,6 +273,8 @@ class Analysis:
 
         Raises: KeyError, with names close to it, if no such module ran.
         """
+        if name not in self.calls and self.missing:
+            raise KeyError(f"{name or 'the output'} was not reached: {self.missing}")
         if name not in self.calls:
             close = difflib.get_close_matches(name, self.names) or self.names[:5]
             raise KeyError(f"no module {name!r} ran; some that did: {', '.join(close)}")
@@ -260,5 +295,5 @@ class Analysis:
         for grid, label in self.labels.items():
             seen = Field(self, grid)
             geometry = grid.geometry or (None, None, None)
-            table.append(Row(label, *geometry, seen.size, seen.stride, seen.start))
+            table.append(Row(label, seen.units, *geometry, seen.size, seen.stride, seen.start))
         return table

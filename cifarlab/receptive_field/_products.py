@@ -143,11 +143,12 @@ def einsum(op, equation, *operands):
     if "->" not in equation:
         letters = "".join(sorted(c for c in set(given) - {",", "."} if given.count(c) == 1))
         wanted = ("..." if "..." in given else "") + letters
-    extra = max(
-        (len(each.shape) - len(term.replace("...", "")) for each, term in zip(operands, terms, strict=True)
-         if "..." in term),
-        default=0,
-    )  # fmt: skip
+    widths = [
+        len(each.shape) - len(term.replace("...", ""))
+        for each, term in zip(operands, terms, strict=True)
+        if "..." in term
+    ]
+    extra = max(widths, default=0)
 
     def named(term: str, count: int) -> list[str]:
         before, dots, after = term.partition("...")
@@ -321,10 +322,7 @@ def recurrent(op, input, hx, *options, **more):
     batch_first = len(input.shape) == 3 and bool(options[-1])
     both, sequence = bool(options[-2]), 1 if batch_first else 0
     inner = collapse(op, input, [-1], [*range(len(input.shape) - 1), None])
-    if both:
-        output = along(inner, [sequence])
-    else:
-        output = running(op, inner, sequence)[0]
+    output = along(inner, [sequence]) if both else running(op, inner, sequence)[0]
     last = collapse(op, inner, range(len(inner.shape)), [None] * len(op.shapes[-1]), op.shapes[-1])
     return (output, *[last] * (len(op.shapes) - 1))
 

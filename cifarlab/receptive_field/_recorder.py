@@ -249,8 +249,10 @@ class Recorder(TorchFunctionMode):
 
     def constant(self, function, own: str, args, kwargs) -> Any:
         """Run `function` where nothing depends on the image, on real numbers."""
-        if is_in_place(own) and args and isinstance(args[0], Tensor) and not args[0].is_meta:
-            if args[0].untyped_storage().data_ptr() in self.borrowed:
+        changed = args[0] if is_in_place(own) and args else None
+        if isinstance(changed, Tensor) and not changed.is_meta:
+            lent = changed.untyped_storage().data_ptr() in self.borrowed
+            if lent:
                 raise Unsupported(f"{own} in {self.where()} changes a parameter of the network.")
         result = function(*args, **kwargs)
         if isinstance(result, Tensor):

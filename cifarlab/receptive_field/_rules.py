@@ -135,10 +135,35 @@ CONSTANTS = """
 """
 # These take several features; to all other rules, only the first may depend on the image.
 MANY = {
-    mix, elementwise.join, elementwise.masked, elementwise.multiply, elementwise.addcmul, shapes.cat, shapes.stack, shapes.broadcast, products.reduce, products.matmul, products.add_product,
-    products.einsum, products.tensordot, products.outer, products.bilinear, products.similarity, products.distances, products.attention, products.multi_head_attention,
-    windows.max_unpool, windows.grid_sample, shapes.getitem, shapes.setitem, shapes.gather, products.linear, elementwise.type_like, shapes.reshape, shapes.view,
-}  # fmt: skip
+    mix,
+    elementwise.join,
+    elementwise.masked,
+    elementwise.multiply,
+    elementwise.addcmul,
+    shapes.cat,
+    shapes.stack,
+    shapes.broadcast,
+    products.reduce,
+    products.matmul,
+    products.add_product,
+    products.einsum,
+    products.tensordot,
+    products.outer,
+    products.bilinear,
+    products.similarity,
+    products.distances,
+    products.attention,
+    products.multi_head_attention,
+    windows.max_unpool,
+    windows.grid_sample,
+    shapes.getitem,
+    shapes.setitem,
+    shapes.gather,
+    products.linear,
+    elementwise.type_like,
+    shapes.reshape,
+    shapes.view,
+}
 
 
 def apply(op: Operation, args: tuple, kwargs: dict[str, Any]) -> tuple[Feature, ...]:

@@ -209,7 +209,7 @@ def getitem(op, input, index):
     if not isinstance(input, Feature):
         raise op.unsupported("takes from a constant what the image decides")
     if not all(
-        item is None or isinstance(item, int | slice | type(...)) and not isinstance(item, bool)
+        item is None or (isinstance(item, int | slice | type(...)) and not isinstance(item, bool))
         for item in index
     ):
         return rearrange(op, lambda numbered: numbered[index], [input])
@@ -374,9 +374,9 @@ def grouped(parts: Sequence[Part], targets: Sequence[tuple[int, int]]):
 
 def view(op, input, *sizes, **more):
     """Source: torch.Tensor.view; to another type, elements are not what they were."""
-    if any(isinstance(size, torch.dtype) for size in (*sizes, *more.values())):
-        if math.prod(op.shape) != math.prod(input.shape):
-            raise op.unsupported("reads the image as numbers of another length")
+    typed = any(isinstance(size, torch.dtype) for size in (*sizes, *more.values()))
+    if typed and math.prod(op.shape) != math.prod(input.shape):
+        raise op.unsupported("reads the image as numbers of another length")
     return reshape(op, input)
 
 
@@ -475,8 +475,12 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
             spread = [Look(SAME, ())] * len(sources[n].units)
             sources[n] = Grid((1,), ((sources[n], tuple(spread)),))
     mixed = any(input.mixed(d) for input in inputs for d in range(len(input.shape)))
-    fewer = math.prod(shape) < max(math.prod(input.shape) for input in inputs)
-    loose = op.loose("takes some of what sees different things") if mixed and fewer else None
+    loose = None
+    if mixed:
+        total = math.prod(inputs[0].shape)
+        kept = place(*(torch.arange(total).view(inputs[0].shape) for _ in inputs)).unique()
+        if len(inputs) > 1 or len(kept) < total:
+            loose = op.loose("takes some of what sees different things")
     links = tuple((grid, tuple(look)) for grid, look in zip(sources, ways, strict=True))
     dimensions = tuple(
         (Part(size, axes.get(d), mixed and d not in axes),) for d, size in enumerate(shape)

@@ -8,6 +8,7 @@ knows a network: `rules` does.
 Lesson: Receptive fields.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -196,10 +197,8 @@ def antialiased(units: int, count: int, scale: float | None, corners: bool, kern
 
     Source: _compute_weights_aa in PyTorch's aten/src/ATen/native/cpu/UpSampleKernel.cpp.
     """
-    if corners:
-        ratio = Fraction(units - 1, max(count - 1, 1))
-    else:
-        ratio = sampling(units, count, scale)
+    own = sampling(units, count, scale)
+    ratio = Fraction(units - 1, max(count - 1, 1)) if corners else own
     reach = Fraction(kernel, 2) * max(ratio, 1)
     return Step(partial(taps_of_antialiased, ratio=ratio, reach=reach))
 
@@ -355,10 +354,10 @@ class Spans(NamedTuple):
             first = first[tuple(index)].min(axis=beyond)
             last = last[tuple(index)].max(axis=beyond)
         for d in reversed(range(len(axes))):  # what does not depend on an axis forgets it
-            if len(axes) > 1 and (first == first.take([0], d)).all():
-                if (last == last.take([0], d)).all():
-                    first, last = first.take(0, d), last.take(0, d)
-                    axes = axes[:d] + axes[d + 1 :]
+            same = [(ends == ends.take([0], d)).all() for ends in (first, last) if len(axes) > 1]
+            if all(same) and same:
+                first, last = first.take(0, d), last.take(0, d)
+                axes = axes[:d] + axes[d + 1 :]
         return Spans(axes, tuple(begin[axis] for axis in axes), first, last)
 
     def union(self, other: "Spans") -> "Spans":
@@ -450,9 +449,38 @@ def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
                 tracks = [spans.follow(steps, begin) for spans in (y, x, there)]
                 for axis in {*range(len(ways))} - {*y.axes, *x.axes, *there.axes}:
                     tracks[2] = narrow(tracks[2], *steps[axis], begin)
-                boxes.append(tuple(tracks))
+                boxes.append(settle(tracks))
         seen[grid] = merge(boxes)
     return seen
+
+
+def settle(tracks: list[Spans]) -> Boxes:
+    """Spans of one box; units that see nothing along one of them see nothing along any.
+
+    That matters, and is done, where both depend on the same axis: a sum along it would take the
+    rows of one unit and the columns of another.
+    """
+    for one, other in itertools.permutations(range(len(tracks)), 2):
+        a, b = tracks[one], tracks[other]
+        if set(a.axes) & set(b.axes) and a.blind():
+            blind = a.first > a.last
+            both = tuple(sorted({*a.axes, *b.axes}))
+            spread = [
+                [s.first.shape[s.axes.index(axis)] if axis in s.axes else 1 for axis in both]
+                for s in (a, b)
+            ]
+            begin = {
+                **dict(zip(a.axes, a.begin, strict=True)),
+                **dict(zip(b.axes, b.begin, strict=True)),
+            }
+            blind = blind.reshape(spread[0])
+            tracks[other] = Spans(
+                both,
+                tuple(begin[axis] for axis in both),
+                np.where(blind, NOTHING, b.first.reshape(spread[1])),
+                np.where(blind, -NOTHING, b.last.reshape(spread[1])),
+            )
+    return tuple(tracks)
 
 
 def narrow(there: Spans, axes: tuple[int, ...], taps: np.ndarray, begin) -> Spans:

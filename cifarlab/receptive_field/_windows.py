@@ -221,11 +221,7 @@ def pad(op, input, pad, mode="constant", value=None):
         count - 1 - n: (low, high)
         for n, (low, high) in enumerate(zip(pad[::2], pad[1::2], strict=True))
     }
-    held = [d for d, sides in before.items() if any(sides) and input.axes(d)]
-    unheld = [d for d, sides in before.items() if any(sides) and not input.axes(d)]
-    if len(input.shape) == 4 and set(before) <= {2, 3}:
-        held = sorted({2, 3} & {*held, *unheld}) or held
-        unheld = []
+    held = [d for d, sides in before.items() if any(sides)]  # what is added sees nothing
     input = on_axes(op, input, held)
     steps, dimensions = {}, list(carry(op, input, range(count)))
     for d in held:
@@ -325,9 +321,10 @@ def grid_sample(op, input, grid, mode="bilinear", padding_mode="zeros", align_co
         if axis not in own:
             ways.append(Look(SAME, ((renamed[axis], 1),)))
             continue
-        at = grid[0, ..., own[axis] + 2 if own[axis] == -1 else 1]
         at = grid[0, ..., 0 if own[axis] == -1 else 1].double().flatten()
         place = (at + 1) * (size - 1) / 2 if align_corners else ((at + 1) * size - 1) / 2
+        near = place.round()  # what rounding has moved off a unit weighs next to nothing
+        place = torch.where((place - near).abs() < 1e-4, near, place)
         if mode == "nearest":
             taps = place.round()[:, None]
         else:
