@@ -20,7 +20,7 @@ export EDITION
 	grade lab clean
 
 help: ## Show the commands
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1 | \2/p' Makefile | column -t -s '|'
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
 
 book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch needed)
 	@$(BUILD)

@@ -62,6 +62,29 @@ class Checkpoint:
 
         Raises: ValueError if the file is damaged or of another run; OSError if it can't be read.
         """
+        saved = self._read()
+        # What was not yet noted then was as it is by default.
+        before = {"data": self.identity["data"], **saved["run"]}
+        differ = [name for name in self.identity if before.get(name) != self.identity[name]]
+        if differ:
+            raise ValueError(
+                f"{self.path} is of another run: its {', '.join(differ)} differ. "
+                "Resume with what it was started with, or start anew in another folder."
+            )
+        for name, part in self.parts.items():
+            state = saved["state"][name]
+            if name == "scaler" and not state:
+                continue  # the run began in a precision that needs none: a fresh one does
+            try:
+                part.load_state_dict(state)
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{self.path} holds a {name} that does not fit the one of this run "
+                    f"({str(error).splitlines()[0]}). Start anew in another folder."
+                ) from error
+        return saved["epochs"]
+
+    def _read(self) -> dict[str, Any]:
         content = self.path.read_bytes()
         try:
             # torch does not look at the check sums that it writes.
@@ -69,22 +92,14 @@ class Checkpoint:
                 raise zipfile.BadZipFile(damaged)
             # weights_only: no code that somebody else may have put there
             saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-            # What was not yet noted then, or no setting yet, was as it is by default.
-            before = {"data": self.identity["data"], **saved["run"]}
-            before["recipe"] = plain(Recipe(**before["recipe"]))
-            differ = [name for name in self.identity if before.get(name) != self.identity[name]]
-            if not differ:
-                for name, part in self.parts.items():
-                    part.load_state_dict(saved["state"][name])
-            epochs = [Epoch.read(epoch) for epoch in saved["epochs"]]
+            recipe = plain(Recipe(**saved["run"]["recipe"]))  # with the settings of since then
+            return {
+                "run": {**saved["run"], "recipe": recipe},
+                "state": {name: saved["state"][name] for name in self.parts},
+                "epochs": [Epoch.read(epoch) for epoch in saved["epochs"]],
+            }
         except Exception as error:  # torch names damage in many ways, and advises to run its code
             raise ValueError(
                 f"{self.path} is no checkpoint of this program, or damaged "
                 f"({type(error).__name__}). Start anew in another folder."
             ) from error
-        if differ:
-            raise ValueError(
-                f"{self.path} is of another run: its {', '.join(differ)} differ. "
-                "Resume with what it was started with, or start anew in another folder."
-            )
-        return epochs

@@ -5,8 +5,10 @@ Lesson: Meet CIFAR-10.
 
 import os
 import random
+import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -138,8 +140,22 @@ def by_hand(folder: Path) -> str:
     return (
         f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}) and unpack it, so that "
         f"{folder / CIFAR10.base_folder} holds data_batch_1 to data_batch_5, test_batch and "
-        "batches.meta."
+        "batches.meta; or unpack it elsewhere, and let CIFARLAB_DATA name the folder around it."
     )
+
+
+PATIENCE = 60.0  # seconds that a server may say nothing
+
+
+@contextmanager
+def impatience() -> Iterator[None]:
+    """Whatever is read from a network, each part of it comes within `PATIENCE`, or fails."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE if before is None else min(before, PATIENCE))
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def download(folder: Path) -> None:
@@ -153,7 +169,8 @@ def download(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         mine = own_name("download")
         with tempfile.TemporaryDirectory(dir=folder, prefix=f"{mine}-") as temporary:
-            CIFAR10(temporary, download=True)
+            with impatience():
+                CIFAR10(temporary, download=True)
             target = folder / CIFAR10.base_folder
             if flaws(folder):  # unless another process was faster
                 if target.exists():

@@ -193,6 +193,7 @@ class Run:
     scaler: torch.amp.GradScaler
     average: AveragedModel | None  # of the weights, where the recipe asks for it
     steps: int  # in all epochs
+    classes: int  # of the images
     epoch: int = 0  # the one that is going on
     learning_rate: float = 0.0  # of the last step
 
@@ -211,7 +212,15 @@ class Run:
             decay = get_ema_multi_avg_fn(recipe.ema_decay)
             average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
         return cls(
-            network, recipe, numerics, optimizer, schedule, numerics.scaler(), average, steps
+            network,
+            recipe,
+            numerics,
+            optimizer,
+            schedule,
+            numerics.scaler(),
+            average,
+            steps,
+            len(train.classes),
         )
 
     def parts(self) -> dict[str, Any]:
@@ -266,13 +275,14 @@ class Run:
 def train_epoch(run: Run, batches: Batches) -> Score:
     """Learn from all `batches` once; the score is of each before its step.
 
-    Raises: NotFinite if a loss is no number.
+    Raises: NotFinite if a loss is no number; ValueError if the network has a score too few.
     """
     run.network.train()
     loss_sum, correct, images_seen = 0.0, 0, 0
     for images, labels in batches:
         labels = labels.to(run.numerics.device, non_blocking=True)  # (B,)
         outputs = run.numerics.compute(run.network, images)  # (B, classes)
+        _check_scores(outputs, run.classes)
         loss = F.cross_entropy(outputs, labels, label_smoothing=run.recipe.label_smoothing)
         if not math.isfinite(loss.item()):
             raise run.diverged(f"the loss is {loss.item()} in")
@@ -282,6 +292,14 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         correct += (outputs.argmax(dim=1) == labels).sum().item()
         images_seen += len(labels)
     return Score(loss_sum / images_seen, 100 * correct / images_seen)
+
+
+def _check_scores(outputs: Tensor, classes: int) -> None:
+    if outputs.shape[1] < classes:  # torch would name an index, or stop the GPU
+        raise ValueError(
+            f"images of {classes} classes meet a network of {outputs.shape[1]} scores; "
+            "give it one output for each class."
+        )
 
 
 def score_epoch(run: Run, held_out: data.Split) -> Score:
@@ -331,6 +349,11 @@ def fit(
             raise ValueError(f"{name} holds no image; give it one or more.")
     if resume and checkpoint is None:
         raise ValueError("resume=True needs a checkpoint; name its file.")
+    if len(held_out.classes) > len(train.classes):
+        raise ValueError(
+            f"held_out has {len(held_out.classes)} classes, and train only "
+            f"{len(train.classes)}; give both the same."
+        )
     run = Run.begin(network, recipe, train, numerics or fastest())
     kept = _checkpoints.Checkpoint(
         path=checkpoint and Path(checkpoint),
@@ -468,6 +491,7 @@ def find_learning_rate(
                 learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
                 optimizer.param_groups[0]["lr"] = learning_rate
                 outputs = numerics.compute(network, images)
+                _check_scores(outputs, len(train.classes))
                 loss = F.cross_entropy(outputs, labels.to(numerics.device))
                 average = smoothing * average + (1 - smoothing) * loss.item()
                 smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0

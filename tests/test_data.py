@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import socket
 import tarfile
 import threading
 import warnings
@@ -381,6 +382,20 @@ def test_a_connection_that_breaks_off_is_an_os_error_too(archive, monkeypatch):
     assert list(archive.cache.iterdir()) == []
 
 
+def test_a_server_that_falls_silent_is_left_after_a_while(archive, monkeypatch):
+    """It would else be waited for without an end: one of the public ones did so for hours."""
+    monkeypatch.setattr(data, "PATIENCE", 0.2)
+    archive.pause = 100  # bytes, then nothing
+    before = socket.getdefaulttimeout()
+    try:
+        with pytest.raises(OSError, match=r"could not be fetched.*timed out.*By hand"):
+            data.find()
+    finally:
+        archive.go_on.set()
+    assert socket.getdefaulttimeout() == before
+    assert list(archive.cache.iterdir()) == []
+
+
 def test_a_failed_download_keeps_the_damaged_files_of_before(archive):
     """They may be all that someone without a network has to mend."""
     data.find()
@@ -395,8 +410,20 @@ def test_a_cache_that_cannot_be_written_is_answered_with_the_remedy(archive, tmp
     """Below a regular file nobody can make a folder, root included."""
     (tmp_path / "file").write_text("")
     archive.cache = tmp_path / "file" / "cache"
-    with pytest.raises(OSError, match=r"could not be fetched.*By hand"):
+    with pytest.raises(OSError, match=r"could not be fetched.*By hand.*CIFARLAB_DATA"):
         data.find()
+
+
+def test_what_cannot_be_unpacked_into_the_cache_is_found_where_the_variable_says(
+    archive, monkeypatch, tmp_path
+):
+    """The way out that the message names for a home that is read-only."""
+    (tmp_path / "file").write_text("")
+    archive.cache = tmp_path / "file" / "cache"
+    other = tmp_path / "elsewhere"
+    data.download(other)
+    monkeypatch.setenv("CIFARLAB_DATA", str(other))
+    assert data.find() == other
 
 
 def test_two_processes_may_fetch_at_once(archive):

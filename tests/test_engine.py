@@ -783,6 +783,45 @@ def test_a_checkpoint_that_may_not_be_read_is_an_os_error_and_not_called_damaged
         train(tiny, shapes, checkpoint=checkpoint, resume=True)
 
 
+@pytest.mark.parametrize("began", numerics.PRECISIONS)
+@pytest.mark.parametrize("goes_on", numerics.PRECISIONS)
+def test_a_run_goes_on_in_whatever_precision_the_next_machine_has(
+    tiny, few, tmp_path, began, goes_on
+):
+    """From a laptop to a T4 and back: the weights are float32 in all of them."""
+    path = tmp_path / "checkpoint.pt"
+    next(train_in(began, tiny, few, path))
+    epochs = list(train_in(goes_on, tiny, few, path, resume=True))
+    assert [epoch.number for epoch in epochs] == [1, 2, 3]
+
+
+def train_in(precision, recipe, splits, path, **options):
+    how = Numerics("cpu", precision, "channels_last")
+    return engine.fit(make(recipe), recipe, *splits, checkpoint=path, numerics=how, **options)
+
+
+def test_a_checkpoint_that_can_be_read_is_not_called_damaged(tiny, few, tmp_path):
+    """The network of that name is another one now."""
+    path = tmp_path / "checkpoint.pt"
+    next(train_in("fp32", tiny, few, path))
+    with pytest.raises(ValueError, match=r"checkpoint\.pt .*network.*does not fit") as caught:
+        engine.fit(Plain(), tiny, *few, checkpoint=path, resume=True, numerics=FP32)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("which", ["train", "held_out", "sweep"])
+def test_more_classes_than_the_network_has_scores_are_refused_in_words(tiny, few, which):
+    """On a GPU torch would break off with an assert of the device."""
+    eleven = data.Split(
+        few[0].images, np.arange(len(few[0])) % 11, tuple("abcdefghijk"), "eleven kinds"
+    )
+    with pytest.raises(ValueError, match=r"11 classes.*\b10\b"):
+        if which == "sweep":
+            engine.find_learning_rate(make(tiny), tiny, eleven, steps=3, numerics=FP32)
+        else:
+            list(train(tiny, (eleven, few[1]) if which == "train" else (few[0], eleven)))
+
+
 # ----------------------------------------------------------------------------------- numerics
 
 

@@ -151,3 +151,14 @@ def test_a_closure_comes_first_so_that_muon_has_its_gradients():
             assert optimizer.step() is None
         ends.append(weights.detach())
     assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("zero", ["weights", "gradient", "both"])
+def test_a_layer_that_starts_at_zero_stays_a_layer_of_numbers(zero):
+    """Who starts the last convolution of a residual at 0 does so on purpose."""
+    torch.manual_seed(0)
+    weights = nn.Parameter(torch.randn(4, 6, 3, 3) * (zero == "gradient"))
+    weights.grad = torch.randn(4, 6, 3, 3) * (zero == "weights")
+    muon.Muon([{"params": [weights], "orthogonal": True}], lr=0.1, momentum=0.6).step()
+    assert weights.isfinite().all()
+    assert weights.any() == (zero != "both")

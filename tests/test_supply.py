@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
@@ -94,3 +96,26 @@ def test_a_workflow_may_write_only_in_a_job_that_runs_no_code_of_the_repository(
         checkouts = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
         assert all(step["with"]["persist-credentials"] is False for step in checkouts), name
         assert "permissions" not in job or not checkouts, name
+
+
+def test_help_needs_nothing_but_make_a_shell_and_awk(tmp_path):
+    """Slim systems have no `column`."""
+    for name in ("make", "sh", "awk"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    make = [str(tmp_path / "make"), "-C", str(ROOT), "SHELL=" + str(tmp_path / "sh")]
+    shown = subprocess.run(make, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    documented = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    assert len(documented) > 10
+    for target in documented:
+        assert re.search(rf"^make {target}  +\w", shown.stdout, re.M), target
+
+
+@pytest.mark.parametrize("name", [".ci/run", "Makefile", "cifarlab/data.py", "requirements.txt"])
+def test_a_clone_on_windows_keeps_the_line_ends(name):
+    """Git for Windows would put carriage returns there, and bash stumbles over them."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    told = ["git", "check-attr", "eol", "--", name]
+    found = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.endswith("eol: lf\n")
