@@ -724,6 +724,59 @@ def test_the_command_prints_the_table_one_layer_or_json(capsys):
     assert (facts["units"], facts["size"], facts["start"]) == ([32, 48], [35, 35], [-17, -17])
 
 
+def run(capsys, *arguments: str) -> str:
+    """What the command prints, if it succeeds."""
+    assert cli.main(["receptive-field", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_closes_with_the_last_map_and_names_what_looks_past_gates(capsys):
+    lines = run(capsys, "skipnet").splitlines()
+    assert lines[0].split()[:2] == ["layer", "units"]
+    assert lines[-1].startswith("last map: Field(units=(32, 32), size=(35, 35)")
+    assert lines[-1].endswith("its middle unit, (16, 16), sees the whole image")
+    gated = run(capsys, "torchvision.models:mobilenet_v3_small", "--input", "64")
+    assert "--through-gates" in gated.splitlines()[-1]
+
+
+def test_the_command_takes_patterns_depths_and_other_formats(capsys):
+    resnet = ("torchvision.models:resnet18", "--input", "64")
+    lines = run(capsys, *resnet, "--layer", "layer?").splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"layer{n}" for n in (1, 2, 3, 4)]
+    assert run(capsys, *resnet, "--depth", "1").count("\n") < 8
+    assert run(capsys, *resnet, "--format", "csv").startswith("layer,units_y,units_x,kernel_y")
+    assert run(capsys, *resnet, "--format", "markdown").startswith("| layer | units |")
+    document = json.loads(run(capsys, *resnet, "--json"))
+    assert document["layers"][0]["layer"] == "conv1"
+    assert document["missing"] is None
+
+
+def test_the_command_takes_arguments_and_networks_that_are_there(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def make(kernel, *, padding=0): return nn.Conv2d(1, 1, kernel, padding=padding)\n"
+        "network = nn.Conv2d(2, 1, 3)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert "size=(5, 5)" in run(capsys, "mine.py:make", "--with", "5", "--with", "padding=2")
+    assert "size=(3, 3)" in run(capsys, "mine:network", "--channels", "2")
+
+
+def test_the_command_prints_the_rows_before_a_refusal(capsys, tmp_path, monkeypatch):
+    (tmp_path / "ends.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Inverse(nn.Module):\n"
+        "    def forward(self, x): return torch.linalg.inv(x)\n"
+        "network = nn.Sequential(nn.Conv2d(1, 1, 3), Inverse())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["receptive-field", "ends:network"]) == 2
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()][:2] == ["layer", "0"]
+    assert err.startswith("cifarlab: the table ends before linalg_inv in `1` (Inverse) has no rule")
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

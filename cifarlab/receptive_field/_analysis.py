@@ -34,8 +34,13 @@ def analyze(
     >>> analyze(nn.Sequential(stem, dilated), (32, 32)).output
     Field(units=(12, 12), size=(11, 11), stride=(2, 2), start=(-1, -1))
 
-    Raises: ValueError if the network cannot run on such an image, or computes with the values of
-    pixels; Unsupported, a ValueError, for an operation without a rule in `rules`.
+    A unit is a place, all its channels and images together. Its field is exact, or a bound that
+    says so (`Field.exact`): where some of the channels are cut from maps that see different things,
+    or where a constant hides units. Zeros in a fixed mask count as unseen, those in weights do not.
+
+    Raises: Refused, a ValueError whose `analysis` holds the maps up to there, if the network cannot
+    run on such an image; Unsupported, a Refused, if it asks for the values of pixels or calls an
+    operation without a rule in `_rules`.
     Lesson: Receptive fields.
     """
     arguments.instance("module", module, nn.Module)

@@ -246,7 +246,7 @@ class Analysis:
     @property
     def last_map(self) -> Field | None:
         """The field of the last map of more than one unit, which global pooling averages."""
-        fields = [self[name] for name in self.names]
+        fields = [self[name] for name in self.calls]  # the network itself comes last
         maps = [field for field in fields if isinstance(field, Field) and field.units != (1, 1)]
         wide = [field for field in maps if min(field.units) > 1] or maps  # others are lists
         return wide[-1] if wide else None
