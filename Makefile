@@ -4,6 +4,7 @@ BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 COURSE := $(BIN)/course
+LESSONS := $(wildcard lessons/*.ipynb)
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 # Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
@@ -11,13 +12,19 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
+# What a caller names goes by the environment: a shell would read its quotes and backticks, make its
+# dollars, and other users of the machine a SECRET.
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET
+$(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
+export $(NAMED)
+
 # What the book's practice pages show: with solutions, or without (make book EDITION=students).
 EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate colab-check constraints lessons links exercise assignment \
-	grade lab clean
+.PHONY: help book serve quick test validate colab-check constraints lessons links exercise assignment \
+	grade lab clean $(LESSONS)
 
 help: ## Show the commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
@@ -30,6 +37,12 @@ book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch 
 serve: book ## Build the book and show it on http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
+quick: .venv/all ## Check style and the package in a minute: no browser, sandbox, book or lessons
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
+	$(BIN)/pytest tests --numprocesses auto -m "not (long or browser or sandbox or book)"
+
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +51,10 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
-	$(NBVAL) lessons/*.ipynb
+	$(NBVAL) $(LESSONS)
+
+$(LESSONS): .venv/all # one lesson, run anew and compared: make lessons/09-train-under-200k.ipynb
+	$(NBVAL) $@
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
 	$(COURSE) validate
@@ -59,18 +75,19 @@ links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	$(COURSE) store
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) start "$(NAME)"
+	$(COURSE) start "$$NAME"
 
-# SECRET goes by the environment, where other users of the machine cannot read it.
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(COURSE) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
+	@$(COURSE) assignment $$EXERCISES --out "$$OUT" --title "$$TITLE" --open "$$OPEN"
 
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(COURSE) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
-		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
+	@$(COURSE) grade $$EXERCISES --submissions "$$SUBMISSIONS" --out "$$OUT" --timeout "$$TIMEOUT" \
+		--jobs "$$JOBS" --unsafe "$$UNSAFE"
 
+# Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir lessons
+	$(BIN)/jupyter lab --notebook-dir lessons \
+		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
 
 clean: ## Remove all that was installed, built or cached here; runs stay
 	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -5,20 +5,25 @@ Lesson: Live predictions.
 
 import base64
 import importlib
-import io
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
 import ipywidgets
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
-from cifarlab import data, diagnostics, plots
+from cifarlab import _picture_file, data, diagnostics, plots
 from cifarlab.data import Split
 from cifarlab.recipes import Recipe
 
 SIZE = 32  # pixels, of every picture that the networks of the course learned from
+STRIP = 64  # rows of a picture that are shrunk at a time
+
+# How a HEIC file begins, after its first four bytes.
+HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1")}
 
 
 @dataclass(frozen=True)
@@ -35,27 +40,67 @@ def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
 
     `picture` is the content of an image file, or an array (H, W, 3) uint8. The largest square in
     its middle is kept; transparent parts turn white; a photograph is turned as its camera noted.
+    What else a file says of itself changes nothing, not even where it is broken.
 
     Raises: ValueError if it is no picture.
     Lesson: Live predictions.
     """
     try:
-        if isinstance(picture, np.ndarray):
-            opened = Image.fromarray(picture)
-        else:
-            opened = ImageOps.exif_transpose(Image.open(io.BytesIO(picture)))
-        if opened.mode.startswith(("I", "F")):  # converted, it would be white all over
-            raise ValueError(f"its mode is {opened.mode}; 8 bits a channel are needed")
-        layered = opened.convert("RGBA")
-    except (OSError, TypeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures and of odd notes
+            if isinstance(picture, np.ndarray):
+                upright = Image.fromarray(picture)
+            else:
+                upright = _picture_file.turned(bytes(memoryview(picture)))
+            if upright.mode.startswith(("I", "F")):  # converted, it would be white all over
+                raise ValueError(f"its mode is {upright.mode}; 8 bits a channel are needed")
+            return np.asarray(_shrunk(upright))
+    except Exception as error:  # Pillow may raise anything: it has no class for a broken file
         what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"
         raise ValueError(
-            f"{what} is no picture that can be read ({error}); give a PNG, JPEG or WebP file, or "
-            "an array (H, W, 3) uint8."
+            f"{what} is no picture that can be read ({_reason(picture, error)}); give a PNG, JPEG "
+            "or WebP file, or an array (H, W, 3) uint8."
         ) from error
-    white = Image.new("RGBA", layered.size, "white")
-    whole = Image.alpha_composite(white, layered).convert("RGB")
-    return np.asarray(ImageOps.fit(whole, (SIZE, SIZE), Image.Resampling.BICUBIC))
+
+
+def _reason(picture: bytes | np.ndarray, error: Exception) -> str:
+    """Why `picture` can't be read, in words that help."""
+    if isinstance(picture, bytes) and not picture:
+        return "it is empty"
+    if isinstance(picture, bytes) and picture[4:12] in HEIC:
+        return (
+            "it is a HEIC, as iPhones take them: share it as JPEG, or choose Settings, Camera, "
+            "Formats, Most Compatible"
+        )
+    if isinstance(error, UnidentifiedImageError):  # it names an address in memory
+        return "it begins as no kind of picture does that Pillow knows"
+    return str(error) or type(error).__name__
+
+
+def _shrunk(picture: Image.Image) -> Image.Image:
+    """The largest square in the middle of `picture`, on white, at SIZE x SIZE pixels.
+
+    In strips, so that a photograph need not lie in memory a second time. Each row is shrunk before
+    each column, as in `picture.js`; asked for both at once, Pillow takes them in an order that
+    depends on its version and on the picture's shape.
+    """
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    margin = 3 + side // 16  # the cubic curve reaches two new pixels, or two old ones, further
+    first_column, end_column = max(0, int(left) - margin), min(width, int(left) + side + margin)
+    first_row, end_row = max(0, int(top) - margin), min(height, int(top) + side + margin)
+    narrow = Image.new("RGB", (SIZE, end_row - first_row))
+    for row in range(first_row, end_row, STRIP):
+        strip = picture.crop((first_column, row, end_column, min(row + STRIP, end_row)))
+        strip = strip.convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        strip = Image.alpha_composite(white, strip).convert("RGB")
+        box = (left - first_column, 0, left - first_column + side, strip.height)
+        strip = strip.resize((SIZE, strip.height), Image.Resampling.BICUBIC, box)
+        narrow.paste(strip, (0, row - first_row))
+    box = (0, top - first_row, SIZE, top - first_row + side)
+    return narrow.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
 
 
 def predict(network: nn.Module, recipe: Recipe, picture: bytes | np.ndarray) -> Prediction:
@@ -81,12 +126,14 @@ CAMERA = """
 new Promise(async (resolve, reject) => {
   const part = (tag) => document.body.appendChild(document.createElement(tag));
   const video = part("video");
+  [video.muted, video.playsInline] = [true, true]; // else an iPhone refuses, or fills its screen
   const end = () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
     video.remove();
   };
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    const away = { video: { facingMode: "environment" } }; // from the reader
+    video.srcObject = await navigator.mediaDevices.getUserMedia(away);
     await video.play();
   } catch (error) {
     end();
@@ -144,46 +191,45 @@ class Panel(ipywidgets.VBox):
             description="or a sample",
         )
         self.camera = ipywidgets.Button(description="Camera")
+        self.limit = ipywidgets.Label(
+            "A file of at most 10 MB: Jupyter drops larger ones without a word "
+            "(JupyterLab from `make lab`: 100 MB)."
+        )
         self.answer = ipywidgets.Output()
         self.upload.observe(self.on_upload, "value")
         self.sample.observe(self.on_sample, "value")
         self.camera.on_click(self.on_camera)
         ways = [self.upload, self.sample, *([self.camera] if colab() else [])]
-        super().__init__([ipywidgets.HBox(ways), self.answer])
+        super().__init__([ipywidgets.HBox(ways), self.limit, self.answer])
 
     def on_upload(self, change: dict) -> None:
         """Answer the file that was given last."""
-        if files := contents(change["new"]):
-            self.show(files[-1])
+        if change["new"]:
             # Emptied, the upload hears of the same file again; ipywidgets 7 has a read-only dict.
             self.upload.set_trait("value", type(self.upload.value)())
+            self.show(lambda: contents(change["new"])[-1])
 
     def on_sample(self, change: dict) -> None:
         """Answer the sample that was chosen."""
         if change["new"] is not None:
-            self.show(self.samples.images[change["new"]])
+            self.show(lambda: self.samples.images[change["new"]])
 
     def on_camera(self, _: ipywidgets.Button) -> None:
         """Answer what the camera sees."""
-        try:
-            picture = photograph()
-        except ValueError as error:
-            self.say(error)
-        else:
-            self.show(picture)
+        self.show(photograph)
 
-    def say(self, error: ValueError) -> None:
-        """Replace what stands below by what is wrong."""
+    def show(self, take: Callable[[], bytes | np.ndarray]) -> None:
+        """Replace what stands below by the answer to the picture that `take` gives, or by words."""
         self.answer.outputs = ()
-        self.answer.append_stdout(f"{error}\n")
-
-    def show(self, picture: bytes | np.ndarray) -> None:
-        """Replace what stands below by the answer to `picture`, or by what is wrong with it."""
         try:
-            found = predict(self.network, self.recipe, picture)
+            found = predict(self.network, self.recipe, take())
+            classes = self.samples.classes
+            plot = plots.prediction(found.image, found.probabilities, found.maps, classes)
+            self.answer.append_display_data(plot)
         except ValueError as error:
-            self.say(error)
-            return
-        self.answer.outputs = ()
-        plot = plots.prediction(found.image, found.probabilities, found.maps, self.samples.classes)
-        self.answer.append_display_data(plot)
+            self.answer.append_stdout(f"{error}\n")
+        except Exception as error:  # leaving a callback, it would end unseen in a log
+            self.answer.append_stdout(
+                f"No answer: {type(error).__name__}: {error}. Try another picture; to see where it "
+                "fails, call live.predict(network, recipe, picture) in a cell.\n"
+            )

@@ -64,7 +64,7 @@ class Muon(torch.optim.SGD):
         rows, columns = steps.shape[1:]
         steps *= max(1, rows / columns) ** 0.5  # of norm sqrt(rows), however tall the matrix
         for weights, step in zip(layers, steps, strict=True):
-            weights.mul_(rows**0.5 / (weights.norm() + 1e-7))  # weights of 0 stay as they are
+            weights.mul_(rows**0.5 / weights.norm().clamp(min=1e-7))  # they may start at zero
             weights.sub_(group["lr"] * step.view_as(weights))
 
     def _momentum(self, weights: Tensor, group: dict) -> Tensor:

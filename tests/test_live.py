@@ -2,6 +2,8 @@
 
 import base64
 import io
+import struct
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +88,93 @@ def test_what_is_no_picture_is_refused(nothing, named):
         live.as_seen(nothing)
 
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("nothing", "remedy"),
+    [
+        (HEIC, "it is a HEIC, as iPhones take them: share it as JPEG, or"),
+        (HEIC.replace(b"ftypheic", b"ftypmif1"), "it is a HEIC"),
+        (b"", "it is empty"),
+        (b"%PDF-1.7 not a picture", "it begins as no kind of picture does"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it begins as no kind of picture does"),
+    ],
+)
+def test_the_reason_is_in_words_that_a_reader_can_use(nothing, remedy):
+    with pytest.raises(ValueError) as caught:
+        live.as_seen(nothing)
+    assert f"the file is no picture that can be read ({remedy}" in str(caught.value)
+    assert " object at " not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [struct.error("bad"), ZeroDivisionError(), AssertionError(), MemoryError(), KeyError(1)],
+)
+def test_whatever_pillow_raises_is_a_value_error_that_names_it(monkeypatch, trouble):
+    def fail(_):
+        raise trouble
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ValueError, match="the file is no picture") as caught:
+        live.as_seen(b"any")
+    assert (str(trouble) or type(trouble).__name__) in str(caught.value)
+
+
+SIZES = [(31, 33), (33, 31), (30, 33), (1, 500), (500, 1), (2, 3), (24, 40), (129, 64), (333, 500)]
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1, 1), (32, 32), (40, 32), (32, 40), (640, 427)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_rows_are_shrunk_before_columns_whatever_the_shape(size, mode):
+    """As in `picture.js`; Pillow alone takes the one or the other first, by version and shape."""
+    chance = np.random.default_rng(0)
+    channels = len(mode)
+    pixels = chance.integers(0, 256, (*size[::-1], channels), dtype=np.uint8)
+    picture = Image.fromarray(pixels.squeeze(axis=2) if channels == 1 else pixels)
+    (width, height), side = size, min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    white = Image.new("RGBA", size, "white")
+    whole = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    bicubic = Image.Resampling.BICUBIC
+    narrow = whole.resize((32, height), bicubic, (left, 0, left + side, height))
+    expected = narrow.resize((32, 32), bicubic, (0, top, 32, top + side))
+    assert np.array_equal(live.as_seen(file(picture)), np.asarray(expected))
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
+    """A byte a pixel, here. Pillow keeps a pointer of 8 bytes for each row."""
+    pytest.importorskip("resource")  # not on Windows
+    sizes = [(1, 1_000_000), (3_000, 3_000), (300_000, 50)]
+    for size in sizes:
+        Image.new("L", size, 77).save(tmp_path / f"{size[0]}.png")
+    program = """
+import resource, sys
+from pathlib import Path
+from cifarlab import live
+for path in sys.argv[1:]:
+    content = Path(path).read_bytes()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (live.as_seen(content) == 77).all()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    paths = [str(tmp_path / f"{size[0]}.png") for size in sizes]
+    command = [sys.executable, "-c", program, *paths]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    taken = sum(map(int, done.stdout.split())) * unit
+    assert taken < 60e6  # four copies in RGBA of the largest alone are 240 MB
+
+
+def test_of_a_large_picture_no_warning_is_given(monkeypatch):
+    """Pillow warns of more than 89 million pixels, and refuses more than twice as many."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    assert live.as_seen(file(striped(40, 40))).shape == (32, 32, 3)
+    with pytest.raises(ValueError, match=r"the file is no picture .*exceeds limit"):
+        live.as_seen(file(striped(80, 80)))
+
+
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
@@ -152,6 +241,55 @@ def test_the_same_file_is_answered_again_after_another_answer(panel):
         assert "is no picture" in words
 
 
+class Odd(Exception):
+    """What nobody thought of."""
+
+
+@pytest.mark.parametrize(
+    ("where", "trouble"),
+    [
+        ("live.as_seen", struct.error("no room")),
+        ("live.as_seen", MemoryError()),
+        ("live.predict", RuntimeError("no GPU")),
+        ("plots.prediction", KeyError("a")),
+        ("live.ipywidgets.Output.append_display_data", Odd("so")),
+    ],
+)
+def test_whatever_goes_wrong_is_answered_in_words_and_the_answer_before_it_goes(
+    panel, monkeypatch, where, trouble
+):
+    """Out of a callback an exception would go to a log that nobody reads."""
+
+    def fail(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(f"cifarlab.{where}", fail)
+    picture = {"name": "a.png", "type": "", "size": 4, "last_modified": datetime.now(UTC)}
+    picture["content"] = file(striped(90, 60))
+    for choose in (
+        lambda: panel.upload.set_trait("value", (picture,)),
+        lambda: panel.sample.set_trait("value", 1),
+    ):
+        panel.answer.outputs = ({"output_type": "display_data", "data": {}, "metadata": {}},)
+        choose()
+        (words,) = shown(panel)
+        assert type(trouble).__name__ in words and str(trouble) in words
+        assert "live.predict" in words
+        assert panel.upload.value == (), "the same file could not be given again"
+
+
+def test_an_upload_without_content_is_answered_in_words(panel):
+    panel.on_upload({"new": {"a.png": {}}})
+    (words,) = shown(panel)
+    assert "content" in words
+
+
+def test_the_panel_says_how_large_a_file_may_be(panel):
+    words = [part.value for part in panel.children if isinstance(part, live.ipywidgets.Label)]
+    assert len(words) == 1
+    assert "10 MB" in words[0] and "`make lab`: 100 MB" in words[0]
+
+
 def test_an_upload_that_was_taken_back_changes_nothing(panel):
     panel.on_upload({"new": ()})
     assert shown(panel) == []
@@ -207,6 +345,33 @@ def test_a_camera_that_was_not_allowed_is_answered_in_words(network, in_colab):
     (words,) = shown(panel)
     assert "gives no picture (NotAllowedError" in words
     assert "upload one instead" in words
+
+
+def test_the_camera_of_a_telephone_looks_away_from_its_reader_and_stays_in_the_page(browser):
+    """An iPhone plays only what is silent, and in full screen unless told otherwise."""
+    with browser.new_context(permissions=["camera"]) as context:
+        page = context.new_page()
+        page.goto((Path(__file__).parent / "cases" / "summary.txt").as_uri())
+        found = page.evaluate(
+            """async (camera) => {
+                const asked = [];
+                const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+                navigator.mediaDevices.getUserMedia = (what) => (asked.push(what), open(what));
+                const played = [];
+                const { play } = HTMLMediaElement.prototype;
+                HTMLMediaElement.prototype.play = function () {
+                    played.push([this.muted, this.playsInline]);
+                    return play.call(this);
+                };
+                const taken = eval(camera);
+                while (!document.querySelector("button")) await new Promise(requestAnimationFrame);
+                document.querySelector("button").click();
+                await taken;
+                return { asked, played };
+            }""",
+            live.CAMERA,
+        )
+    assert found == {"asked": [{"video": {"facingMode": "environment"}}], "played": [[True, True]]}
 
 
 @pytest.mark.parametrize("allowed", [True, False])

@@ -850,10 +850,19 @@ def test_the_effective_field_is_that_of_evaluation_and_leaves_the_module_alone()
     assert network[1].num_batches_tracked == 0
 
 
-def test_a_single_column_has_an_effective_field_without_width():
-    field = effective(conv((3, 1), bias=False), torch.ones(1, 1, 3, 3), (0, 1))
-    assert field.sigma[1] == 0
-    assert field.centre[1] == pytest.approx(1)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("unit", [0, 1, 3, 6, 11, 31])
+def test_a_single_row_or_column_has_an_effective_field_without_width(axis, unit):
+    """Exactly: the shares of its pixels, rounded, add up to a little more or less than 1."""
+    for seed in range(40):
+        torch.manual_seed(seed)
+        across = conv((1, 3) if axis == 0 else (3, 1), bias=False)
+        size, place = [3, 32], [0, unit]
+        if axis == 0:
+            size, place = [32, 3], [unit, 0]
+        field = effective(across, torch.ones(1, 1, *size), tuple(place))
+        assert field.sigma[axis] == 0
+        assert field.centre[axis] == unit
 
 
 def test_effective_refuses_units_that_do_not_exist():

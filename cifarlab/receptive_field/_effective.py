@@ -79,7 +79,9 @@ def effective(
     centre, sigma, distance = [], [], 0.0
     for axis in AXES:
         place, along = np.arange(share.shape[axis]), share.sum(axis=1 - axis)
-        mean = float(place @ along)
+        # Counted from the first that has a share: rounded, all shares add up to nearly 1 only.
+        first = np.flatnonzero(along)[0]
+        mean = float(first + (place - first) @ along)
         deviation = float(np.sqrt((place - mean) ** 2 @ along))
         scaled = (place - mean) / max(deviation, 1e-9)  # a single row has no deviation
         distance = distance + (scaled**2).reshape((-1, 1) if axis == 0 else (1, -1))
