@@ -343,12 +343,29 @@ AUGMENTATIONS = {
 }
 
 
+class Pipeline(A.Compose):
+    """Steps for one image, (H, W, 3) uint8; without a check they make black of white floats."""
+
+    def __call__(self, *positional, image: np.ndarray | None = None, **others) -> dict:
+        """What the steps make of `image`.
+
+        Raises: TypeError or ValueError if it is no such array.
+        """
+        if isinstance(image, np.ndarray) and image.dtype != np.uint8:
+            raise ValueError(
+                f"image={arguments.shown(image)}; it must be uint8, 0 to 255. One of 0 to 1 "
+                "becomes that by (255 * image).round().astype(np.uint8)."
+            )
+        arguments.shaped("image", image, np.ndarray, ("H", "W", 3), "uint8")
+        return super().__call__(*positional, image=image, **others)
+
+
 def pipeline(
     augmentation: str = "none",
     *,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
-) -> A.Compose:
+) -> Pipeline:
     """The named augmentation, then normalisation: (H, W, 3) uint8 in, (3, H, W) float32 out.
 
     `mean` and `std` are per channel, of pixels in [0, 1]. Call it as `pipeline(...)(image=image)
@@ -361,7 +378,7 @@ def pipeline(
     arguments.one_of("augmentation", augmentation, AUGMENTATIONS)
     mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
     steps = [*AUGMENTATIONS[augmentation](), A.Normalize(mean, std), ToTensorV2()]
-    return A.Compose(steps, strict=True)  # strict: a misspelt argument is an error
+    return Pipeline(steps, strict=True)  # strict: a misspelt argument is an error
 
 
 def denormalize(
