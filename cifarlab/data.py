@@ -138,7 +138,8 @@ def find() -> Path:
 def by_hand(folder: Path) -> str:
     """How to get CIFAR-10 into `folder` without this program."""
     return (
-        f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}) and unpack it, so that "
+        f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}; `curl -C - -O` goes on where it was "
+        "cut off) and unpack it, so that "
         f"{folder / CIFAR10.base_folder} holds data_batch_1 to data_batch_5, test_batch and "
         "batches.meta; or unpack it elsewhere, and let CIFARLAB_DATA name the folder around it."
     )
@@ -179,7 +180,13 @@ def download(folder: Path) -> None:
     # torchvision: RuntimeError for a wrong md5; HTTPException: the connection broke off.
     except (OSError, RuntimeError, HTTPException) as error:
         if flaws(folder):  # else another process was faster, and in the way
-            raise OSError(f"CIFAR-10 could not be fetched: {error}. {by_hand(folder)}") from error
+            reason = str(error).rstrip(".")
+            if isinstance(error, RuntimeError):
+                reason = (
+                    "what came is not the archive, for its md5 is wrong; the connection broke off, "
+                    "or a log-in page of the network came in its place"
+                )
+            raise OSError(f"CIFAR-10 could not be fetched: {reason}. {by_hand(folder)}") from error
 
 
 def load() -> tuple[Split, Split]:

@@ -356,13 +356,22 @@ def hang_up(archive):
     archive.server_close()
 
 
-@pytest.mark.parametrize("fault", [cut_off, garble, refuse, hang_up])
+def show_a_log_in_page(archive):
+    """As the Wi-Fi of a hotel does, of any address."""
+    archive.content = b"<!DOCTYPE html><title>Welcome</title>" * 9
+
+
+@pytest.mark.parametrize("fault", [cut_off, garble, refuse, hang_up, show_a_log_in_page])
 def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(archive, fault):
     fault(archive)
     with pytest.raises(OSError) as caught:
         data.find()
-    for part in ("could not be fetched", data.CIFAR10.url, data.CIFAR10.tgz_md5):
-        assert part in str(caught.value)
+    message = str(caught.value)
+    for part in ("could not be fetched", data.CIFAR10.url, data.CIFAR10.tgz_md5, "curl -C -"):
+        assert part in message
+    assert ".." not in message.replace("../", ""), "two stops at the end of a reason"
+    if fault in (cut_off, garble, show_a_log_in_page):
+        assert "what came is not the archive" in message and "log-in page" in message
     assert list(archive.cache.iterdir()) == []
     del caught
     with warnings.catch_warnings():
