@@ -4,6 +4,7 @@ BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider
 BUILD := $(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 COURSE := $(BIN)/course
+LESSONS := $(wildcard lessons/*.ipynb)
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 # Threads that wait sleep: spinning, they slow a busy machine down by several times (LOG.md).
@@ -22,8 +23,8 @@ EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test validate colab-check constraints lessons links exercise assignment \
-	grade lab clean
+.PHONY: help book serve quick test validate colab-check constraints lessons links exercise assignment \
+	grade lab clean $(LESSONS)
 
 help: ## Show the commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,12 @@ book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch 
 serve: book ## Build the book and show it on http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
+quick: .venv/all ## Check style and the package in a minute: no browser, sandbox, book or lessons
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
+	$(BIN)/pytest tests --numprocesses auto -m "not (long or browser or sandbox or book)"
+
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,7 +51,10 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
-	$(NBVAL) lessons/*.ipynb
+	$(NBVAL) $(LESSONS)
+
+$(LESSONS): .venv/all # one lesson, run anew and compared: make lessons/09-train-under-200k.ipynb
+	$(NBVAL) $@
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
 	$(COURSE) validate

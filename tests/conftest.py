@@ -18,6 +18,17 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:This process .*fork:DeprecationWarning")
 
 
+MARKS_BY_FIXTURE = {"browser": pytest.mark.browser, "runner": pytest.mark.sandbox}
+
+
+def pytest_collection_modifyitems(items):
+    """What `make quick` leaves out is known by what a test asks for."""
+    for item in items:
+        for fixture, mark in MARKS_BY_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
 @pytest.fixture(autouse=True)
 def no_numerics_from_outside(monkeypatch):
     """What a caller chose for the lessons must not choose for the tests."""

@@ -369,6 +369,29 @@ CASES = {
         (3, 1),
         (3, 1, 5, 3),
     ),
+    # half of the channels: 4-1 = 3..5; 0-1 = -1..1
+    "chunk": Case(
+        call(
+            lambda x, a, b: b(a(x).chunk(2, dim=1)[1]),
+            nn.Conv2d(1, 4, 1),
+            nn.Conv2d(2, 1, 3, padding=1),
+        ),
+        (9, 9),
+        (4, 0),
+        (3, -1, 5, 1),
+        (3, 0, 5, 1),
+    ),
+    # one channel of three is looked at by 3x3, the others stay: 2..4
+    "split": Case(
+        call(
+            lambda x, a, b: (y := a(x).split([1, 2], dim=1), b(y[0]) + y[1][:, :, 1:-1, 1:-1])[1],
+            nn.Conv2d(1, 3, 1),
+            conv(),
+        ),
+        (6, 8),
+        (2, 5),
+        (2, 5, 4, 7),
+    ),
     # turned: height is now in the last dimension, where nothing looks along it
     "channel shuffle": Case(
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ChannelShuffle(2), nn.Conv2d(4, 4, 1)),

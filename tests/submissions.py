@@ -769,6 +769,14 @@ def exit_at_once(draft):
 
 
 @case("hostile", (0, 2, 3), flag="ended its own process")
+def exit_above_an_answer_with_a_helper(draft):
+    """The helper stands in a cell that belongs to no question; it must not go with the exit."""
+    draft.first(named(SAVING, "helper"))
+    draft.say(HOLES, "import os\nos._exit(0)")
+    draft.say(SAVING, f"def {function(SAVING)}(*sizes):\n    return helper(*sizes)")
+
+
+@case("hostile", (0, 2, 3), flag="ended its own process")
 def crash(draft):
     draft.say(HOLES, "import ctypes\nctypes.string_at(0)")
 

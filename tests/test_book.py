@@ -34,7 +34,10 @@ EDITION = os.environ.get("EDITION") or "full"  # `make test` builds and tests th
 # What the theme says on every page, whatever is on it.
 KNOWN = ("THEBE_JS_URL", "Got invalid theme mode")
 
-pytestmark = pytest.mark.skipif(not PAGES, reason="no book in _build/html; `make book` makes one")
+pytestmark = [
+    pytest.mark.book,
+    pytest.mark.skipif(not PAGES, reason="no book in _build/html; `make book` makes one"),
+]
 
 
 @pytest.fixture

@@ -28,6 +28,15 @@ def test_a_strided_network_takes_part():
     assert challenge.violations(network(stem=stem, dilations=(2, 2, 2))) == []
 
 
+@pytest.mark.parametrize("down", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("right", [(0, 1), (1, 0)])
+def test_it_is_enough_that_one_of_the_four_units_in_the_middle_sees_the_whole_image(down, right):
+    """Fields of 32 pixels: 15 on one side of the unit, 16 on the other, by a 2x2 kernel."""
+    stem = nn.Sequential(nn.ZeroPad2d((*right, *down)), nn.Conv2d(3, 32, 2))
+    assert challenge.violations(network(stem=stem, dilations=(1, 2, 4, 7))) == []
+    assert len(challenge.violations(network(stem=stem, dilations=(1, 2, 4, 6)))) == 1
+
+
 class Forgetful(nn.Module):
     """Has a depthwise separable convolution, and leaves it out."""
 

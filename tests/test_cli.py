@@ -11,10 +11,12 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from cifarlab import cli, data, engine, recipes, records
 from cifarlab._files import replacing
-from cifarlab.schema import Epoch
+from cifarlab.receptive_field import Box
+from cifarlab.schema import Epoch, Score
 
 CPU = ["--device", "cpu", "--precision", "fp32"]
 
@@ -89,6 +91,32 @@ def test_a_run_is_trained_recorded_and_evaluated_to_the_same_number(run, trainin
     assert facts["record"] == record.test_accuracy
     assert facts["test_accuracy"] == pytest.approx(record.test_accuracy, abs=4)
     assert facts["loss"] == pytest.approx(record.history[-1].held_out.loss, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"), [(None, ""), (Score(0.8, 71.234), "  held out  71.23 %")]
+)
+def test_an_epoch_s_line_says_which_number_is_which(held_out, words):
+    epoch = Epoch(7, 0.1, Score(1.23456, 45.678), held_out, 12.4, 3.6, 2.0)
+    line = f"epoch  7/30  loss 1.2346  train  45.68 %{words}  12 s + 4 s"
+    assert cli.describe(epoch, 30) == line
+
+
+def test_what_is_printed_of_a_run_is_what_its_record_holds(run, training, tmp_path):
+    """Epoch by epoch, then the result, and the score that is taken anew."""
+    _, out, _ = training("--validation")
+    *epochs, result = out.splitlines()
+    record = records.load(tmp_path / "run")
+    assert epochs == [cli.describe(epoch, 3) for epoch in record.history]
+    assert result == (
+        f"{record.accuracy:.2f} % of the validation images after the last epoch; "
+        f"the record is {tmp_path / 'run' / 'record.json'}"
+    )
+    _, out, _ = run("evaluate", tmp_path / "run", *CPU)
+    assert out == (
+        f"{record.accuracy:.2f} % of 20 validation images (synthetic shapes, not CIFAR-10), "
+        f"loss {record.history[-1].held_out.loss:.4f}; the record says {record.accuracy:.2f} %\n"
+    )
 
 
 def test_images_are_normalised_for_a_network_as_its_recipe_says(
@@ -457,6 +485,35 @@ def test_the_shipped_records_are_listed(run):
     status, out, _ = run("records", "--json")
     assert status == 0
     assert [json.loads(line)["name"] for line in out.splitlines()] == records.names()
+
+
+# ---------------------------------------------------------------------------- receptive fields
+
+
+@pytest.mark.parametrize(("layer", "size"), [("1", 5), ("2", 11)])
+def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
+    run, monkeypatch, layer, size
+):
+    """3x3 twice, then with dilation 3: the middle unit of 7x9, (3, 4), reaches size // 2 around."""
+    monkeypatch.setattr(
+        cli,
+        "find_network",
+        lambda _: nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=3, dilation=3),
+        ),
+    )
+    command = ("receptive-field", "ours:net", "--input", "7x9", "--layer", layer)
+    _, out, _ = run(*command)
+    around = size // 2
+    box = Box(max(3 - around, 0), max(4 - around, 0), min(3 + around, 6), min(4 + around, 8))
+    assert out.startswith(f"{layer}: ") and f"size=({size}, {size})" in out
+    assert out.endswith(f"; unit (3, 4) sees {box}\n")
+    _, out, _ = run(*command, "--json")
+    facts = json.loads(out)
+    assert facts["sees"] == list(box)
+    assert (facts["unit"], facts["size"]) == ([3, 4], [size, size])
 
 
 def test_the_command_runs_as_a_program_of_its_own(tmp_path):

@@ -54,6 +54,15 @@ def test_a_certain_guess_falls_into_the_last_bin():
     assert found.error == 0
 
 
+@pytest.mark.parametrize(("classes", "place"), [(2, 1), (4, 0)])
+def test_a_guess_at_the_edge_of_two_bins_belongs_to_the_lower_one(classes, place):
+    """As the page of live predictions says it: "90 to 100 % sure" begins above 90 %."""
+    even = torch.full((1, classes), 1 / classes).log()
+    assert even.exp().max() == 1 / classes
+    counts = diagnostics.calibration(even, torch.tensor([0]), bins=4).counts
+    assert counts.nonzero().flatten().tolist() == [place]
+
+
 def test_guesses_as_sure_as_they_are_right_have_little_error():
     """20,000 coins; a larger error than 0.02 is rarer than one seed in a million."""
     generator = torch.Generator().manual_seed(0)

@@ -1,9 +1,17 @@
 """A run learns what it should, reports what it did, and survives being stopped anywhere."""
 
+import ctypes
 import dataclasses
+import io
 import itertools
 import math
+import os
 import pickle
+import platform
+import re
+import sys
+import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -426,6 +434,28 @@ def test_the_held_out_images_are_not_augmented_and_normalised_as_the_recipe_says
     network, (epoch,) = train(recipe, shapes)
     as_trained = data.pipeline(mean=recipe.mean, std=recipe.std)
     assert epoch.held_out == engine.evaluate(network, data.batches(shapes[1], as_trained), FP32)
+
+
+@pytest.mark.parametrize("name", ["train", "held_out"])
+def test_a_split_without_images_is_refused_by_its_name(tiny, shapes, name):
+    """A mean over none is no number, and would be told as a training that diverged."""
+    splits = dict(zip(("train", "held_out"), shapes, strict=True))
+    splits[name] = splits[name].take([])
+    with pytest.raises(ValueError, match=f"^{name} holds no image; give it one or more"):
+        list(engine.fit(make(tiny), tiny, **splits, numerics=FP32))
+
+
+@pytest.mark.parametrize(("loads", "noted"), [((2.5, 9, 9), 2.5), (None, None)])
+def test_an_epoch_notes_the_load_of_the_last_minute_where_the_system_knows_it(
+    plain, few, monkeypatch, loads, noted
+):
+    """Seconds mean little without it. Windows knows none."""
+    if loads:
+        monkeypatch.setattr(os, "getloadavg", lambda: loads, raising=False)
+    else:
+        monkeypatch.delattr(os, "getloadavg", raising=False)
+    _, epochs = train(plain, few)
+    assert [epoch.load for epoch in epochs] == [noted] * 3
 
 
 def test_without_a_checkpoint_no_file_is_written(tiny, shapes, tmp_path, monkeypatch):
@@ -1094,13 +1124,80 @@ def test_a_resumed_fp16_run_equals_the_uninterrupted_one(tiny, few, tmp_path):
     assert_equal_bits(resumed, train(tiny, few, numerics=numerics)[0])
 
 
+# ------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library is left alone")
+def test_freed_memory_is_kept_for_the_next_step():
+    """A block of 64 MiB, freed and taken again, costs 32 huge pages or more, or next to none."""
+    resource, library = pytest.importorskip("resource"), ctypes.CDLL(None)
+    library.malloc.argtypes, library.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    library.free.argtypes = [ctypes.c_void_p]
+
+    def pages_fetched(size=64 * 2**20):
+        for _ in range(2):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            block = library.malloc(size)
+            ctypes.memset(block, 1, size)
+            library.free(block)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    for option, usual in ((-1, 2**17), (-4, 2**16)):  # as if no test before had trained
+        assert library.mallopt(option, usual) == 1
+    assert pages_fetched() >= 32
+    numerics.keep_freed_memory()
+    assert pages_fetched() < 5
+
+
 @pytest.mark.parametrize("missing", [OSError, AttributeError, TypeError])
 def test_another_c_library_is_no_obstacle(monkeypatch, missing):
     def no_library(_):
         raise missing("no mallopt here")
 
     monkeypatch.setattr(numerics.ctypes, "CDLL", no_library)
-    numerics.keep_freed_memory()
+    assert numerics.keep_freed_memory() is None
+
+
+# ----------------------------------------------------------------------------------- progress
+
+
+class Terminal(io.StringIO):
+    """A screen that somebody looks at, and what has stood on it."""
+
+    def isatty(self):
+        return True
+
+
+def open_terminal(monkeypatch):
+    """A terminal in the place of standard error, and no notebook around.
+
+    Called within a test: pytest puts an error stream of its own there after all fixtures.
+    """
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    # It has read that variable when it was imported; and each step shall show.
+    monkeypatch.setattr(engine, "tqdm", partial(engine.tqdm, disable=False, mininterval=0))
+    return terminal
+
+
+def test_whoever_looks_at_a_terminal_sees_how_far_an_epoch_is(monkeypatch, plain, few):
+    terminal = open_terminal(monkeypatch)
+    train(dataclasses.replace(plain, epochs=2), few)
+    shown = re.findall(r"epoch (\d)/2: +\d+%.*? (\d)/5 ", terminal.getvalue())
+    assert shown == [(epoch, step) for epoch in "12" for step in "012345"]
+
+
+def test_a_notebook_has_a_bar_and_a_file_or_a_stored_output_none(monkeypatch):
+    terminal, steps = open_terminal(monkeypatch), range(3)
+    terminal.isatty = lambda: False
+    assert engine.progress(steps, "to a file") is steps
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    assert list(engine.progress(steps, "in a notebook")) == [0, 1, 2]
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert engine.progress(steps, "to be stored") is steps
+    assert "in a notebook" in terminal.getvalue() and "to " not in terminal.getvalue()
 
 
 # ------------------------------------------------------------------------- learning-rate finder

@@ -16,7 +16,7 @@ from sphinx.errors import ExtensionError
 
 from cifarlab_course import cli as commands
 from cifarlab_course.exercises import leaks, learner, master
-from cifarlab_course.grading.judge import Mark, Runner, answer, expected, marks, same
+from cifarlab_course.grading.judge import Mark, Ran, Runner, answer, expected, marks, same
 from cifarlab_course.grading.prove import gaps
 from cifarlab_course.lessons.notebooks import LESSONS, LINE, setup_cell
 from cifarlab_course.sphinx import practice
@@ -221,6 +221,7 @@ def holders(folder, word):
     return {p.name for p in folder.rglob("*") if p.is_file() and word in p.read_bytes().lower()}
 
 
+@pytest.mark.book
 def test_the_students_edition_holds_no_secret_and_the_full_one_only_the_solutions(tmp_path):
     done, students = build(tmp_path, "students")
     assert done.returncode == 0, done.stderr
@@ -286,6 +287,7 @@ def test_a_value_is_right_by_number_and_kind(got, value, verdict):
     assert same(got, value) is verdict
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("source", "trouble"),
     [
@@ -306,6 +308,7 @@ def test_an_answer_that_never_comes_back_costs_its_points_and_nothing_else(sourc
         assert answer(limited, exercise, exercise.reference).values == right
 
 
+@pytest.mark.sandbox
 def test_nothing_runs_on_when_a_runner_is_stopped(tmp_path):
     note = tmp_path / "process"
     endless = f"import os\nopen({str(note)!r}, 'w').write(str(os.getpid()))\nwhile True: pass"
@@ -354,6 +357,32 @@ def test_magics_plots_and_awaits_run_as_in_a_notebook(runner):
     ran = runner.run(cells, [], [("ask", "y", "")])
     assert [cell["error"] for cell in ran.cells] == [None] * 4
     assert ran.values == [4]
+
+
+def check_of(error=None, values=(2, 4), trouble=""):
+    """What becomes of a run of one check."""
+    return Ran([], [{"text": "", "error": error}], list(values), trouble)
+
+
+HIDDEN_ONE = "The asserts above pass, but a hidden test does not."
+
+
+@pytest.mark.parametrize(
+    ("ran", "told"),
+    [
+        (check_of(), ""),
+        (check_of(trouble="it wrote too much"), "Not run to its end: it wrote too much."),
+        (check_of(["AssertionError", "Too few."]), "Too few."),
+        (check_of(["NameError", "name 'x' is not defined"]), "NameError: name 'x' is not defined"),
+        (check_of(values=(3, 4)), HIDDEN_ONE),
+        (check_of(values=(2, 5)), f"{HIDDEN_ONE} It asks about: a sum."),
+        (check_of(values=[2]), f"{HIDDEN_ONE} It asks about: a sum."),
+    ],
+)
+def test_a_learner_is_told_why_a_check_earns_nothing(ran, told):
+    check = master.Check("a-sum", 3, "", "1 + 1\n2 + 2  # a sum")
+    (mark,) = marks([check], [2, 4], ran)
+    assert mark == Mark("a-sum", 0 if told else 3, 3, told)
 
 
 def test_a_hidden_test_that_fails_says_what_it_asks_about(runner):

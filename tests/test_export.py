@@ -202,6 +202,17 @@ def test_the_command_writes_a_page_that_asks_for_nothing(
         page.get_by_role("status").get_by_text("Among the ten it says").wait_for()
 
 
+def test_a_page_says_on_top_and_in_the_browser_s_tab_whose_predictions_it_shows(shipped):
+    """And in which language, in which alphabet, and that it fits a small screen."""
+    about = {**shipped["about"], "record": "mine-seed7"}
+    text = export.page({**shipped, "about": about})
+    head, _, body = text.partition("<h1>")
+    assert body.startswith("Live predictions: mine-seed7</h1>")
+    assert "<title>Live predictions: mine-seed7</title>" in head
+    assert head.startswith('<!doctype html>\n<html lang="en">\n<meta charset="utf-8">')
+    assert 'name="viewport" content="width=device-width' in head
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

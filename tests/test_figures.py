@@ -47,7 +47,8 @@ def parameters(figure: figures.Figure) -> dict:
 def test_a_figure_is_the_same_text_each_time_and_names_no_other_host():
     first, second = (figures.quiz("receptive-fields")._repr_html_() for _ in range(2))
     assert first == second
-    assert not re.search(r"https?://|\bimport\b|src=", first)
+    bare = first.replace("http://www.w3.org/2000/svg", "")  # a name, which nobody asks for
+    assert not re.search(r"https?://|\bimport\b|src=", bare)
 
 
 def test_parameters_survive_quotes_tags_and_other_alphabets():
@@ -126,6 +127,46 @@ def test_a_picture_is_handed_on_in_sixteen_steps_per_colour():
     picture = np.array([[[0, 15, 16], [255, 128, 127]], [[1, 2, 3], [240, 239, 17]]], np.uint8)
     shown = figures.show("receptive-field-explorer", picture=picture)
     assert parameters(shown) == {"picture": ["001f87", "000fe1"]}
+
+
+@pytest.fixture
+def show(browser):
+    """show(figure): a page with nothing in it but the figure."""
+    pages = []
+
+    def open_page(figure: figures.Figure):
+        pages.append(browser.new_page())
+        pages[-1].set_content(figure._repr_html_())
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def attributes(found, *names: str) -> list[list[str]]:
+    """Of all elements that a locator finds, the values of these attributes."""
+    return found.evaluate_all(
+        "(all, names) => all.map((each) => names.map((name) => each.getAttribute(name)))", names
+    )
+
+
+def numbers(found, *names: str) -> list[list[float]]:
+    """The same as numbers."""
+    return [[float(value) for value in row] for row in attributes(found, *names)]
+
+
+def points(text: str) -> list[list[float]]:
+    """The corners of a polygon or the bends of a line: [[x, y], ...]."""
+    return np.array(text.replace(",", " ").split(), float).reshape(-1, 2).tolist()
+
+
+def filled(bars) -> list[float]:
+    """How much of each bar is filled, from 0 to 1, as it appears on the screen."""
+    width = "(each) => each.getBoundingClientRect().width"
+    return bars.evaluate_all(
+        f"(all) => all.map((each) => ({width})(each.firstElementChild) / ({width})(each))"
+    )
 
 
 # -------------------------------------------------------------------------------- arithmetic
@@ -308,6 +349,51 @@ def test_times_are_shown_only_for_the_very_shape_that_was_measured(compute):
     assert min(seen.values()) > 0
 
 
+def test_a_bar_is_as_long_as_its_share_of_the_most_weights(show):
+    """9 * 32 * 64 = 18,432 dense and dilated, 9 * 32 + 32 * 64 = 2,336 separable."""
+    page = show(figures.show("dense-dilated-separable"))
+    assert filled(page.locator(".bar")) == pytest.approx([1, 1, 2336 / 18432], abs=0.01)
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 2), (2, 4)])
+def test_the_taps_of_a_block_are_drawn_the_dilation_apart(show, kernel, dilation):
+    page = show(figures.show("dense-dilated-separable", kernel=kernel, dilation=dilation))
+    places = range(0, kernel * dilation, dilation)
+    drawn = numbers(page.get_by_label("dilated", exact=True).locator(".tap"), "y", "x")
+    assert drawn == [[y, x] for y in places for x in places]
+
+
+def labelled(cells) -> set[tuple[int, ...]]:
+    """The places of cells, (row, column), by their names: "Input −1, 2"."""
+    names = [name.replace("−", "-") for (name,) in attributes(cells, "aria-label")]
+    return {tuple(map(int, re.findall(r"-?\d+", name))) for name in names}
+
+
+def test_the_stepper_lights_the_taps_of_an_output_and_marks_the_padding(show):
+    """From 2 * 0 - 1 on and from 2 * 1 - 1 on, every second one."""
+    geometry = {"kernel": 3, "stride": 2, "padding": 1, "dilation": 2}
+    page = show(figures.show("convolution-stepper", size=6, **geometry))
+    page.get_by_role("gridcell", name="Output 0, 1").focus()
+    inputs = page.get_by_role("grid", name="Input")
+    assert labelled(page.locator(".picked")) == {(0, 1)}
+    assert labelled(inputs.locator(".read")) == {(y, x) for y in (-1, 1, 3) for x in (1, 3, 5)}
+    padding = labelled(inputs.locator(".padding"))
+    assert padding == {(y, x) for y in range(-1, 7) for x in range(-1, 7) if {y, x} & {-1, 6}}
+
+
+def test_a_wire_leads_from_each_channel_to_those_that_read_it(show):
+    """Of 4 channels in 2 groups, the first two lead to the first three of 6, the others beyond."""
+    channels = {"in_channels": 4, "out_channels": 6, "groups": 2}
+    page = show(figures.show("convolution-stepper", **channels))
+    (wires,) = attributes(page.locator(".wiring path"), "d")
+    ends = np.array(re.findall(r"M12 ([\d.]+)L148 ([\d.]+)", wires[0]), float)
+    dots = numbers(page.locator(".wiring circle"), "cx", "cy")
+    left, right = ([y for x, y in dots if x == side] for side in (12, 148))
+    assert left == sorted(left) and right == sorted(right)
+    drawn = {(left.index(start), right.index(end)) for start, end in ends}
+    assert drawn == {(i, o) for o in range(6) for i in range(4) if i // 2 == o // 3}
+
+
 class Sum(nn.Module):
     """The map before it and the one that came into the last `around` layers, added."""
 
@@ -416,6 +502,35 @@ def test_a_unit_that_sees_only_padding_leaves_the_picture_faint(browser):
         "(all) => all.map((each) => each.getAttribute('fill-opacity'))"
     )
     assert pixels == ["0.2"] * 64
+
+
+def test_the_explorer_draws_pixels_paths_and_box_where_the_package_has_them(show):
+    """Of a picture all of whose pixels differ, by a network that leaves holes."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 1, 3, stride=2, padding=1),
+        nn.MaxPool2d(2),
+        nn.Conv2d(1, 1, 3, dilation=2, padding=2),
+    )
+    picture = np.arange(16**2, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    picture[..., 1], picture[..., 2] = picture[..., 0].T, 240
+    page = show(figures.show("receptive-field-explorer", picture=picture, layers=network))
+    field, unit = analyze(network, (16, 16)).output, (1, 2)
+    for axis, index in zip(("row", "column"), unit, strict=True):
+        page.get_by_role("slider", name=axis, exact=True).fill(str(index))
+    paths = field.path_counts(*unit)
+    for shares, view in ((paths > 0, "pixels"), (paths / paths.max(), "paths")):
+        page.get_by_label("Show", exact=True).select_option(view)
+        drawn = numbers(page.locator(".pixel"), "y", "x", "fill-opacity")
+        for y, x, opacity in drawn:
+            assert opacity == pytest.approx(0.2 + 0.8 * shares[int(y), int(x)]), (view, y, x)
+        assert len({(y, x) for y, x, _ in drawn}) == 16**2
+    fills = page.locator(".pixel").evaluate_all("(all) => all.map((each) => each.style.fill)")
+    rounded = (picture >> 4) * 17  # 16 steps of each colour
+    assert fills == [f"rgb({r}, {g}, {b})" for r, g, b in rounded.reshape(-1, 3)]
+    (outline,) = numbers(page.locator(".box"), "y", "x", "height", "width")
+    box = field.box(*unit)
+    height, width = box.bottom - box.top + 1, box.right - box.left + 1
+    assert outline == [box.top - 0.25, box.left - 0.25, height + 0.5, width + 0.5]
 
 
 def test_the_layer_that_was_chosen_is_shown_again_when_a_fault_before_it_is_mended(browser):
@@ -547,6 +662,29 @@ def test_a_place_is_pulled_back_through_every_matrix_of_the_gallery(compute):
         assert np.array(case["matrix"]) @ [x, y, 1] == pytest.approx(case["place"])
 
 
+@pytest.mark.parametrize("transform", ["rotate", "shear", "all"])
+def test_the_outline_of_a_field_is_its_box_and_before_the_draw_where_that_came_from(
+    show, transform
+):
+    held = figures.content(figures.FOLDER / "augmentation-gallery.json")
+    draw = next(each for each in held["draws"] if each["transform"] == transform)
+    page = show(figures.show("augmentation-gallery", transform=transform, layer="conv0"))
+    for axis, index in (("row", 12), ("column", 20)):
+        page.get_by_role("slider", name=axis, exact=True).fill(str(index))
+    with torch.device("meta"):
+        box = analyze(model.create("skipnet"), (32, 32))["conv0"].box(12, 20)
+    sides = (box.left, box.right + 1), (box.top, box.bottom + 1)
+    for side in ("under", "field"):
+        before, after = (
+            points(attributes(page.locator(f".{half} .{side}"), "points")[0][0])
+            for half in ("before", "after")
+        )
+        assert {tuple(corner) for corner in after} == {(x, y) for x in sides[0] for y in sides[1]}
+        for source, corner in zip(before, after, strict=True):
+            moved = np.array(draw["matrix"]) @ [source[0] - 0.5, source[1] - 0.5, 1] + 0.5
+            assert moved == pytest.approx(corner)
+
+
 @pytest.mark.parametrize(
     ("drawn", "words"),
     [
@@ -632,6 +770,108 @@ def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
     page.set_content(shown._repr_html_())
     said = page.get_by_role("status")
     assert "epoch 30 of 30. original-2023, test images: 87.04 %" in said.text_content()
+
+
+def run_of(name: str, **history: list) -> dict:
+    """A run for the browser, of as many epochs as `history` has values."""
+    epochs = [*range(1, len(next(iter(history.values()))) + 1)]
+    history = {"epochs": epochs, **history}
+    setting = {"scored on": "test", "seed": 3}
+    return {"name": name, "group": name, "recipe": {}, "setting": setting, "history": history}
+
+
+TWO_RUNS = {
+    "runs": [
+        run_of("low", held_out_accuracy=[10.0, 35.5, 30.25], train_loss=[2.5, 1.25, 0.5]),
+        run_of("high", held_out_accuracy=[60.0, None, 87.04, 80.0], train_loss=[1.0, 0.5, 0.25, 2]),
+    ],
+    "first": "low",
+    "second": "high",
+}
+
+
+@pytest.mark.parametrize("measure", ["held_out_accuracy", "train_loss"])
+def test_a_dot_stands_at_the_height_of_its_value_and_above_its_epoch(show, measure):
+    """Read as a reader does it: by the numbers beside the axes, the highest of them on top."""
+    page = show(figures.Figure("run-browser", {**TWO_RUNS, "measure": measure}))
+    axes = {}
+    for anchor in ("end", "middle"):
+        texts = page.locator(f".chart text[text-anchor={anchor}]")
+        marks = zip(texts.all_text_contents(), numbers(texts, "x", "y"), strict=True)
+        axes[anchor] = [(float(text), *place) for text, place in marks if text != "epoch"]
+    levels, _, heights = zip(*axes["end"], strict=True)
+    epochs, places, _ = zip(*axes["middle"], strict=True)
+    assert list(levels) == sorted(levels) and list(heights) == sorted(heights, reverse=True)
+    assert epochs == (1, 2, 3, 4) and list(places) == sorted(places)
+    lines = page.locator(".chart .grid")
+    assert [y + 5 for y, _ in numbers(lines, "y1", "y2")] == pytest.approx(list(heights))
+    for side, run in zip(("first", "second"), TWO_RUNS["runs"], strict=True):
+        dots = numbers(page.locator(f".chart .{side} circle"), "cx", "cy")
+        values = [v for v in enumerate(run["history"][measure], start=1) if v[1] is not None]
+        expected = [
+            (np.interp(epoch, epochs, places), np.interp(value, levels, heights) - 5)
+            for epoch, value in values
+        ]
+        assert np.array(dots) == pytest.approx(np.array(expected))
+        (curve,) = attributes(page.locator(f".chart .{side} .curve"), "points")
+        assert points(curve[0]) == dots
+        assert page.locator(f".chart .{side} .name").text_content() == run["name"]
+
+
+def test_the_line_stands_at_the_epoch_that_is_read_and_the_table_has_all_values(show):
+    page = show(figures.Figure("run-browser", TWO_RUNS))
+    page.get_by_role("slider", name="epoch").press("Home")
+    dots = numbers(page.locator(".chart .first circle"), "cx")
+    assert numbers(page.locator(".chart .cursor"), "x1", "x2") == [dots[0] * 2]
+    page.get_by_text("The curves as a table").click()
+    rows = page.get_by_role("region", name="Values by epoch").locator("tr")
+    cells = rows.evaluate_all("(all) => all.map((row) => [...row.cells].map((c) => c.innerText))")
+    assert cells == [
+        ["epoch", "low", "high"],
+        ["1", "10.00", "60.00"],
+        ["2", "35.50", "\N{EN DASH}"],
+        ["3", "30.25", "87.04"],
+        ["4", "\N{EN DASH}", "80.00"],
+    ]
+
+
+def test_the_browser_says_of_a_run_what_its_record_says():
+    """10,020 seconds are 167 minutes."""
+    history = [
+        Epoch(1, 0.1, Score(2.0, 40.0), None, 60.0, 1.0, 2.0),
+        Epoch(2, 0.05, Score(1.75, 50.0), Score(1.5, 71.254321), 60.0, 1.0, 2.0),
+    ]
+    seconds = {"training": 10_020.0, "evaluation": 90.0}
+    record = tiny_record(seed=3, history=history, seconds=seconds, load=1.2345)
+    assert figures.recorded.run(record) == {
+        "name": "tiny-seed3",
+        "group": "tiny",
+        "recipe": {"network": "tiny", "epochs": 0},
+        "setting": {
+            "seed": 3,
+            "commit": "c" * 40,
+            "data": "CIFAR-10: 50000 images, scored on 10000",
+            "scored on": "test",
+            "epochs run": 2,
+            "parameters": 960,
+            "multiply-adds": 1234,
+            "processor": "a processor",
+            "threads": "2",
+            "precision": "fp32",
+            "memory format": "NCHW",
+            "versions": "python 3.11.7, torch 2.14.1",
+            "minutes of training": 167.0,
+            "load": 1.2,
+        },
+        "history": {
+            "epochs": [1, 2],
+            "learning_rate": [0.1, 0.05],
+            "train_loss": [2.0, 1.75],
+            "train_accuracy": [40.0, 50.0],
+            "held_out_loss": [None, 1.5],
+            "held_out_accuracy": [None, 71.254],
+        },
+    }
 
 
 def value(epoch, measure: str) -> float | None:
@@ -897,6 +1137,75 @@ def test_only_the_package_turns_a_webp_and_the_page_says_so(seen_in_page):
     assert np.array_equal(live.as_seen(file), live.as_seen(upright.copy()))
     assert np.abs(seen_in_page(file) - unturned.astype(int)).max() <= 1
     assert "orientation of a WebP" in (ROOT / "book" / "live.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def red_or_dark(show):
+    """The demo of a network whose class "red" is the mean red of a picture, and "dark" the rest.
+
+    Its two samples are red in the upper three quarters and black below, and the other way round.
+    """
+    head = nn.Conv2d(3, 2, 1)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 0, 0], [-1, 0, 0]])[:, :, None, None])
+        head.bias.zero_()
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), head, nn.Flatten())
+    about = {"record": "red", "network": "red", "parameters": 8, "multiply_adds": 6, "epochs": 1}
+    about |= {"planned": 1, "scored_on": "test", "accuracy": 50.0}
+    held = {"about": about, "classes": ["red", "dark"], "mean": [0.5] * 3, "std": [0.5] * 3}
+    held |= {"calibration": {"counts": [0] * 10, "accuracy": [None] * 10}}
+    sheet = np.zeros((32, 64, 3), np.uint8)
+    sheet[:24, :32, 0] = sheet[8:, 32:, 0] = 255
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "PNG")
+    samples = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    network = {**held, **export.written(export.steps(network))}
+    page = show(figures.show("live-predictions", network=network, samples=samples))
+    page.get_by_role("button", name="sample: red").click()
+    return page
+
+
+def painted(canvas) -> np.ndarray:
+    """The pixels of a canvas (H, W, 4), the last number their opacity."""
+    height, width, pixels = canvas.evaluate(
+        """(each) => {
+            const { width, height } = each;
+            const { data } = each.getContext("2d").getImageData(0, 0, width, height);
+            return [height, width, [...data]];
+        }"""
+    )
+    return np.array(pixels).reshape(height, width, 4)
+
+
+def test_a_class_map_is_amber_where_it_speaks_for_the_class_and_blue_where_against(red_or_dark):
+    page = red_or_dark
+    heat = page.locator("canvas[aria-label^='class-activation map']")
+    assert page.get_by_text("What speaks for red (amber) and against it (blue)").is_visible()
+    for name, amber, blue in (
+        ("red", slice(0, 24), slice(24, 32)),
+        ("dark", slice(24, 32), slice(0, 24)),
+    ):
+        page.get_by_role("radio", name=name).check()
+        red, green, blueness, opacity = np.moveaxis(painted(heat), 2, 0)
+        assert (red[amber] > green[amber]).all() and (green[amber] > blueness[amber]).all()
+        assert (red[blue] < green[blue]).all() and (green[blue] < blueness[blue]).all()
+        assert opacity.min() > 200  # both speak as strongly as any place
+
+
+def test_under_the_map_lies_the_picture_that_the_network_sees(red_or_dark):
+    expected = np.zeros((32, 32, 4), np.uint8)
+    expected[..., 3], expected[:24, :, 0] = 255, 255
+    looked = red_or_dark.locator("canvas[aria-label^='the picture as']")
+    for canvas in (looked, red_or_dark.locator("canvas.grey")):
+        assert np.array_equal(painted(canvas), expected)
+
+
+def test_a_bar_is_as_long_as_its_class_is_probable(red_or_dark):
+    """Three quarters at 1 and one at -1 have the mean 0.5: scores of 0.5 and -0.5."""
+    red = 1 / (1 + np.exp(-1))
+    assert filled(red_or_dark.locator(".bar")) == pytest.approx([red, 1 - red], abs=0.01)
+    assert red_or_dark.locator("fieldset b").all_inner_texts() == ["73.1 %", "26.9 %"]
+    assert red_or_dark.locator(".guess").inner_text().startswith("red")
 
 
 def test_the_sentence_on_confidence_reads_the_right_bin(compute):

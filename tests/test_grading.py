@@ -2,9 +2,12 @@
 
 import contextlib
 import csv
+import html
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,15 +21,17 @@ import nbformat
 import psutil
 import pytest
 
+import cifarlab
 from cifarlab_course import cli as commands
 from cifarlab_course.exercises import leaks, master
-from cifarlab_course.grading import assignment, grade, gradebook, sandbox
+from cifarlab_course.grading import assignment, grade, gradebook, sandbox, submission
 from cifarlab_course.grading.judge import Mark, NotStarted, Runner, expected
 from tests import submissions
 from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
 
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
+pytestmark = pytest.mark.sandbox
 BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
 
 
@@ -124,6 +129,17 @@ def test_nothing_is_left_of_the_whole_corpus_but_its_tables(whole):
     assert "bwrap" not in [each["name"] for each in running]
 
 
+TRAPS = "a_link_to_another_file a_link_to_another_folder a_link_among_the_folders a_named_pipe"
+
+
+@pytest.mark.parametrize("name", TRAPS.split())
+def test_a_trap_in_a_learners_folder_is_not_read(tmp_path, name):
+    """A link to another learner's folder would earn the other's points."""
+    CASES[name].fill(tmp_path / "anna")
+    found = grade.submission(tmp_path / "anna")
+    assert CASES[name].flag in found.reason and not found.data
+
+
 # --------------------------------------------------------------------------------- the sandbox
 
 
@@ -162,6 +178,24 @@ def test_a_sandbox_has_no_network_no_files_no_secret_and_few_processes():
         )
         ran = runner.run([forks], [], [("ask", "number", "")])
         assert ran.values[0] <= sandbox.TASKS
+
+
+@BOXED
+def test_a_sandbox_has_its_own_of_all_that_the_kernel_can_part():
+    """Else it could read another's shared memory, see other processes or take a port."""
+    kinds = "cgroup ipc mnt net pid uts".split() + ["user"] * (os.geteuid() != 0)
+    links = [f"/proc/self/ns/{kind}" for kind in kinds]
+    look = f"import os; print(*map(os.readlink, {links}))"
+    ran = subprocess.run(
+        sandbox.confined([sys.executable, "-c", look]),
+        env=sandbox.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    inside, outside = ran.stdout.split(), map(os.readlink, links)
+    shared = [kind for kind, *both in zip(kinds, inside, outside, strict=True) if len({*both}) < 2]
+    assert shared == []
 
 
 def test_without_bubblewrap_nothing_is_run(tmp_path, monkeypatch):
@@ -355,6 +389,16 @@ def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     assert result.flags == []
 
 
+def test_a_question_keeps_its_helpers_where_the_answer_above_ends_the_process(tmp_path, runner):
+    """Tried from the top it never comes to its answer, and by itself it lacks the helper."""
+    CASES["exit_above_an_answer_with_a_helper"].fill(tmp_path)
+    found = submission.pieces(submission.cells(grade.submission(tmp_path).data), ASKED.exercises)
+    saving = submissions.SAVING
+    ways = submission.attempts(found, saving)
+    marks, trouble = grade.best(runner, saving, expected(runner, saving), ways)
+    assert (sum(mark.points for mark in marks), trouble) == (2, "")
+
+
 def drafts(count):
     """Submissions that differ, every second of them solved."""
     made = []
@@ -466,6 +510,54 @@ def test_open_answers_wait_for_a_person_whose_points_a_regrade_keeps(tmp_path):
     assert "<script" not in page
 
 
+def lines_of(page: str) -> list[str]:
+    """What a learner reads on a page, line by line."""
+    text = re.sub(r"<[^<>]*>", "", page.partition("<main>")[2])
+    return [html.unescape(line) for line in text.splitlines() if line.strip()]
+
+
+def test_a_page_of_feedback_says_what_each_check_earned_and_why_not_more():
+    entries = {("anna", "why"): gradebook.ByHand(2.5, "Good, <short>.")}
+    rows = gradebook.book(RESULTS, ASKED, entries)
+    titles = [exercise.title for exercise in ASKED.exercises]
+
+    def page(learner):
+        return lines_of(gradebook.page(learner, rows[learner], RESULTS[learner], ASKED, entries))
+
+    assert page("anna") == [
+        "Feedback for anna",
+        "8.5 of 12 points.",
+        f"1. {titles[0]}",
+        "1 of 4 points.",
+        "holes-a, 1 of 1 point.",
+        "holes-b, 0 of 3 points:",
+        "No <b>holes</b>.",
+        f"2. {titles[1]}",
+        "2 of 2 points.",
+        "saving-a, 2 of 2 points.",
+        f"3. {titles[2]}",
+        "3 of 3 points.",
+        "softmax-a, 2 of 2 points.",
+        "softmax-b, 1 of 1 point.",
+        "4. why",
+        "2.5 of 3 points.",
+        "Your answer:",
+        "<script>x</script>",
+        "Comment: Good, <short>.",
+    ]
+    assert page("cy")[:6] == [
+        "Feedback for cy",
+        "0 of 12 points.",
+        f"1. {titles[0]}",
+        "0 of 4 points.",
+        f"{ASKED.exercises[0].checks[0].name}, 0 of 1 point:",
+        "no notebook.",
+    ]
+    entries.clear()
+    rows |= gradebook.book(RESULTS, ASKED, entries)
+    assert page("anna")[1] == "6 of 12 points." and "No points yet." in page("anna")
+
+
 def test_a_row_that_is_added_leaves_the_others_as_a_spreadsheet_wrote_them(tmp_path):
     text = "\ufefflearner;question;points;comment\r\nben;holes;3,5;Käse; nach Rücksprache\r\n"
     read, sign = entries(
@@ -511,6 +603,25 @@ def test_two_open_questions_of_one_name_are_refused():
     questions = [assignment.Open("why", 3, "Why?"), assignment.Open("why", 5, "Why not?")]
     with pytest.raises(ValueError, match="why: named twice"):
         assignment.make(["holes"], SECRET, questions)
+
+
+def test_results_are_not_kept_when_a_line_of_code_changes(tmp_path, monkeypatch):
+    """Of the grading, or of the package that an answer may call."""
+    for module in (grade, master, cifarlab):
+        here = Path(module.__file__)
+        folder = tmp_path / here.parent.name
+        for path in here.parent.rglob("*.py"):
+            copy = folder / path.relative_to(here.parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        monkeypatch.setattr(module, "__file__", str(folder / here.name))
+    before = grade.settings_digest(ASKED, 30)
+    for path in tmp_path.rglob("*.py"):
+        code = path.read_bytes()
+        path.write_bytes(code + b"# changed\n")
+        assert grade.settings_digest(ASKED, 30) != before, path
+        path.write_bytes(code)
+    assert grade.settings_digest(ASKED, 30) == before
 
 
 def test_results_are_kept_for_the_same_code_and_libraries_only(monkeypatch):

@@ -1,11 +1,14 @@
 """Protects the lessons' readers: Colab opens them, screen readers read them, nbval trusts them."""
 
+import re
 from statistics import median
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from cifarlab import figures
 from cifarlab_course.lessons import notebooks
 
 PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
@@ -26,6 +29,22 @@ def test_half_of_the_lessons_have_at_most_a_thousand_words():
 def test_half_of_the_cells_of_a_lesson_have_at_most_six_lines(path):
     cells = nbformat.read(path, as_version=4).cells
     assert median(len(c.source.splitlines()) for c in cells if c.cell_type == "code") <= 6
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_the_figures_that_a_lesson_stores_carry_today_s_scripts(path):
+    """Of all else in an output, nbval says whether the lesson still gives it."""
+    stored = [
+        output.data["text/html"]
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if output.get("data", {}).get("text/html", "").startswith("<cifarlab-")
+    ]
+    assert stored
+    for text in stored:
+        name = re.match(r"<cifarlab-([\w-]+)", text)[1]
+        script = figures.Figure(name, {})._repr_html_().partition("<script>")[2]
+        assert text.partition("<script>")[2] == script, name
 
 
 def test_only_what_is_read_counts_as_words():
@@ -163,6 +182,39 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     assert f'pip install "cifarlab @ {source}"' in text
     assert "git clone https://example.org/a-long-name/fork &&" in text
     assert "github.com" not in text
+
+
+def test_a_stored_lesson_was_run_from_the_top_and_is_normalised(tmp_path):
+    """Two prints make one output; neither times nor the version of Python are kept."""
+    path = tmp_path / "lesson.ipynb"
+    notebook = sound(
+        new_code_cell("print(1, flush=True)\nprint(2)"), new_code_cell("seen = 3\nseen")
+    )
+    notebook.cells[1].outputs = [new_output("stream", name="stdout", text="an old run\n")]
+    nbformat.write(notebook, path)
+    notebooks.store(path)
+    stored = nbformat.read(path, as_version=4)
+    prints, value = (cell.outputs for cell in stored.cells[1:])
+    assert [output.text for output in prints] == ["1\n2\n"]
+    assert value[0].data == {"text/plain": "3"}
+    assert list(notebooks.faults(stored)) == []
+    normal = nbformat.from_dict(stored)
+    notebooks.normalize(normal)
+    assert stored == normal and stored.metadata.language_info == {"name": "python"}
+
+
+def test_a_lesson_with_a_cell_that_fails_stays_as_it_was(tmp_path, monkeypatch):
+    def fail(client):
+        client.nb.cells.clear()
+        raise CellExecutionError("", "ZeroDivisionError", "division by zero")
+
+    monkeypatch.setattr(notebooks.NotebookClient, "execute", fail)
+    path = tmp_path / "lesson.ipynb"
+    nbformat.write(sound(new_code_cell("1 / 0")), path)
+    before = path.read_bytes()
+    with pytest.raises(CellExecutionError):
+        notebooks.store(path)
+    assert path.read_bytes() == before
 
 
 def test_storing_joins_prints_and_drops_the_machine(tmp_path):

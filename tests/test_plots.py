@@ -152,6 +152,39 @@ def test_learning_curves_draw_held_out_scores_only_where_they_were_taken():
     assert list(lines["2023 test"].get_ydata()) == [2.0, 4.0]
 
 
+def drawn(plot) -> dict[str, list[list[float]]]:
+    """The heights of all lines in a panel, by what stands at its vertical axis."""
+    return {
+        axes.get_ylabel(): [line.get_ydata().tolist() for line in axes.lines] for axes in plot.axes
+    }
+
+
+def test_accuracies_and_losses_are_each_drawn_at_the_axis_of_their_name():
+    assert drawn(plots.learning_curves(history(2, range(1, 3)))) == {
+        "accuracy (%)": [[10.0, 11.0], [50.0, 51.0]],
+        "loss (nats per image)": [[1.9, 1.8], [1.0, 1.0]],
+    }
+
+
+def test_rates_and_momenta_are_each_drawn_at_the_axis_of_their_name():
+    assert drawn(plots.schedule([0.1, 0.5, 0.2], [0.95, 0.85, 0.9])) == {
+        "learning rate": [[0.1, 0.5, 0.2]],
+        "momentum": [[0.95, 0.85, 0.9]],
+    }
+
+
+def test_means_and_deviations_are_each_counted_at_the_axis_of_their_name():
+    plot = plots.spread(np.array([0.2, 0.2, 0.2, 0.8]), np.array([0.1, 0.3, 0.3]))
+    counts = {
+        axes.get_xlabel(): [bar.get_height() for bar in axes.patches if bar.get_height()]
+        for axes in plot.axes
+    }
+    assert counts == {
+        "mean of one image": [3, 1],
+        "standard deviation within one image": [1, 2],
+    }
+
+
 def test_the_sweep_marks_the_chosen_rate():
     plot = plots.learning_rate_sweep(engine.Sweep([0.001, 0.01, 0.1], [2.3, 2.0, 5.0]), 0.05)
     curve, mark = plot.axes[0].lines

@@ -11,7 +11,7 @@ import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cifarlab import cli, records
+from cifarlab import cli, data, engine, records, runs
 from cifarlab_course.artefacts import publish
 from cifarlab_course.lessons import validate
 
@@ -33,7 +33,14 @@ def test_building_the_book_installs_no_pytorch():
 
 
 @pytest.fixture
-def run(tiny, tmp_path):
+def few_shapes(monkeypatch):
+    """A tenth of the synthetic images."""
+    synthetic = data.synthetic
+    monkeypatch.setattr(data, "synthetic", lambda count, seed: synthetic(count // 10, seed))
+
+
+@pytest.fixture
+def run(tiny, few_shapes, tmp_path):
     """A finished run of the tiny recipe."""
     folder = tmp_path / "run"
     arguments = ["train", "tiny", "--data", "synthetic", "--epochs", "1", "--out", str(folder)]
@@ -50,6 +57,34 @@ def test_a_published_run_can_be_loaded_by_its_name(run, tmp_path, monkeypatch):
     shipped, trained = records.load_network("tiny-seed0"), records.load_network(run)
     for name, weights in trained.state_dict().items():
         assert torch.equal(weights, shipped.state_dict()[name]), name
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema_decay": 0.7}, {"ema_decay": 0.7, "remeasure_norms": "true"}]
+)
+def test_a_published_network_scores_what_its_record_says(
+    tiny, few_shapes, tmp_path, monkeypatch, changes, stopped
+):
+    """Where weights are averaged, the average is the result, of an unfinished run too."""
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    if stopped:
+        monkeypatch.setattr(cli, "describe", stop)  # what is told after an epoch is saved
+    words = [f"--change={name}={value}" for name, value in changes.items()]
+    words += ["--change=test_every_epoch=true", "--data=synthetic", f"--out={tmp_path / 'run'}"]
+    assert cli.main(["train", "tiny", *words]) == (130 if stopped else 0)
+    record = records.load(tmp_path / "run")
+    assert len(record.history) == (1 if stopped else 3)
+    records.save(replace(record, data="CIFAR-10: all"), tmp_path / "run" / "record.json")
+    publish.publish(tmp_path / "run")
+    _, held_out = runs.splits(synthetic=True)
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    score = engine.evaluate(records.load_network("tiny-seed0"), data.batches(held_out, plain))
+    assert score.loss == pytest.approx(record.history[-1].held_out.loss, rel=1e-4)
 
 
 def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_path, monkeypatch):

@@ -105,13 +105,6 @@ const TRANSFORMS = {
 
 const AROUND = 1.5; // pixels shown around a picture, where a field looks at padding
 
-const svg = (tag, attributes = {}, ...children) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
 figure("augmentation-gallery", `${PARTS}
 [hidden] { display: none !important; }
 .pictures { display: grid; gap: 0.75rem; grid-template-columns: repeat(2, minmax(0, 18rem)); }

@@ -41,13 +41,20 @@ code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, 
 }
 `;
 
-/** element("p", { class: "note" }, "Some ", element("em", {}, "text")) */
-const element = (tag, attributes = {}, ...children) => {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+/** `node` with these attributes and children. */
+const filled = (node, attributes, children) => {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 };
+
+/** element("p", { class: "note" }, "Some ", element("em", {}, "text")) */
+const element = (tag, attributes = {}, ...children) =>
+  filled(document.createElement(tag), attributes, children);
+
+/** svg("circle", { cx: 3, cy: 4, r: 5 }), to be put into an svg("svg", ...) */
+const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 /** Let `<cifarlab-NAME parameters="{...}">` draw itself into its own tree, once. */
 const figure = (name, style, draw) => {

@@ -127,13 +127,6 @@ const FIELDS = {
 };
 const MARGIN = 6; // pixels of padding that are shown around the picture, at most
 
-const svg = (tag, attributes = {}, ...children) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
 /** A count that may be too large to be exact. */
 const rounded = (count) => Number.isSafeInteger(count)
   ? written(count) : `about ${count.toExponential(1).replace("e+", " · 10^")}`;

@@ -66,13 +66,6 @@ const besideEnd = ([x, y], length, dots, width) => {
   return spots.reduce((best, spot) => (spot.cost < best.cost ? spot : best));
 };
 
-const svg = (tag, attributes = {}, ...children) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-};
-
 /** A setting as text. */
 const worded = (value) => {
   if (value === undefined) return "not recorded";

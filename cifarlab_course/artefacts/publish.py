@@ -34,7 +34,8 @@ def publish(run: Path) -> Path:
     if len(saved["epochs"]) != len(record.history):
         raise ValueError(f"{run} is being written to just now; try again in a second.")
     network = record.recipe.create_network()
-    if "average" in saved["state"]:
+    # After the last epoch the average, or what was made of it, is the network itself.
+    if "average" in saved["state"] and not record.finished:
         average = torch.optim.swa_utils.AveragedModel(network)
         average.load_state_dict(saved["state"]["average"])
         network = average.module
