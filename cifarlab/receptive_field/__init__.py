@@ -1,4 +1,6 @@
-"""How far can one unit see?  Exact receptive fields of any network, in whole numbers.
+"""How far can one unit see?  Exact receptive fields, in whole numbers.
+
+Of any network of images, (N, C, H, W): a signal or a volume is refused.
 
 `analyze` says where every unit of every feature map looks; `effective` says how much each pixel
 counts there. `receptive_field.brute_force` checks both, knowing no rule.

@@ -1,4 +1,4 @@
-"""How far can one unit see?  Exact receptive fields of any network, in whole numbers.
+"""How far can one unit see?  Exact receptive fields of networks of images, in whole numbers.
 
 `analyze` runs a network once on tensors without data, asks the table in `rules` where the units of
 each operation look, and follows these steps home to the image: per axis, a first and a last pixel
