@@ -997,3 +997,13 @@ def test_growth_shows_the_sizes_of_the_table_and_skips_those_that_vary():
 def test_examples_in_the_docstrings_run():
     assert doctest.testmod(_analysis).failed == 0
     assert doctest.testmod(_analysis).attempted > 0
+
+
+@pytest.mark.parametrize("of_something_else", [nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)])
+def test_a_network_of_signals_or_volumes_is_refused_in_words(of_something_else):
+    """README says: of any network of images."""
+    network = nn.Sequential(of_something_else)
+    name = type(of_something_else).__name__
+    message = rf"cannot be analysed on 16 x 16 pixels of 3 channels\. In `0` \({name}\)"
+    with pytest.raises(ValueError, match=message):
+        analyze(network, (16, 16))
