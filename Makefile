@@ -65,7 +65,12 @@ exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
 	@$(TASKS) assignment $(EXERCISES) --out "$(OUT)" --title "$(TITLE)" --open "$(OPEN)"
 
+# What learners may use besides (EXTRA) leaves the versions of all else as they are.
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
+ifneq ($(EXTRA),)
+	@$(BIN)/pip freeze --exclude-editable > .venv/frozen.txt
+	$(BIN)/pip install --quiet --constraint .venv/frozen.txt $(EXTRA)
+endif
 	@$(TASKS) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
 		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
 

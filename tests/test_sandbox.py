@@ -33,7 +33,8 @@ from exercises.submission import Piece
 from submissions import ASKED, FORGE, HOLES, NO_IDEA, TAKE, Draft, save
 
 ROOT = Path(__file__).parent.parent
-BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
+REFUSAL = sandbox.refusal()
+BOXED = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL[:150])
 
 
 @pytest.fixture(scope="module")
