@@ -1,6 +1,8 @@
 """Protects learners from unfair checks, and the book's readers from pages that lag behind."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -215,6 +217,33 @@ def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
             assert text not in shown, kind
 
 
+def leftovers(source):
+    """What no person writes: sums and products that change nothing, constants compared."""
+    yield from re.findall(r"(?<!\w)\(\w+\) [*/]|[*/] \(\w+\)", source)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.BinOp(
+                    op=ast.Mult() | ast.Pow() | ast.Div() | ast.FloorDiv(),
+                    right=ast.Constant(value=1),
+                )
+                | ast.BinOp(op=ast.Mult(), left=ast.Constant(value=1))
+                | ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=0))
+                | ast.Compare(left=ast.Constant(), comparators=[ast.Constant()])
+            ):
+                yield ast.unparse(node)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=same)) if name == same:
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
+def test_no_variant_shows_what_the_choices_of_another_one_need(path):
+    for choices in master.variants(path):
+        exercise = master.read(path, choices)
+        shown = [exercise.reference, *(check.visible for check in exercise.checks)]
+        assert [each for source in shown for each in leftovers(source)] == [], choices
+
+
 # ---------------------------------------------------------------------------- the book's pages
 
 CONFIGURATION = """
@@ -309,6 +338,9 @@ def test_no_lesson_gives_an_exercise_away(tmp_path):
         (10**400, 5, False),
         (10**400, 10**400, True),
         (5.0, 10**400, False),
+        (200_001, 200_000, False),
+        (200_001.0, 200_000, False),
+        (200_001.0, 200_000.0, True),
     ],
 )
 def test_a_value_is_right_by_number_and_kind(got, value, verdict):

@@ -34,7 +34,8 @@ from cifarlab_course.grading.submission import Piece
 from tests.submissions import ASKED, FORGE, HOLES, NO_IDEA, TAKE, Draft, save
 
 ROOT = Path(__file__).parent.parent
-BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
+REFUSAL = sandbox.refusal()
+BOXED = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL[:150])
 
 
 @pytest.fixture(scope="module")

@@ -231,7 +231,6 @@ def files(number: int, folder: str) -> int:
     return system.f_files - system.f_ffree
 
 
-@functools.cache
 def refusal() -> str:
     """Why this system cannot confine a submission; empty if it can."""
     if platform.system() != "Linux" or not shutil.which("bwrap"):
