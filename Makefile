@@ -12,9 +12,15 @@ export OMP_WAIT_POLICY := PASSIVE
 # Jupyter else warns that its own settings will move one day.
 export JUPYTER_PLATFORM_DIRS := 1
 
-# What a caller names goes by the environment: a shell would read its quotes and backticks, make its
-# dollars, and other users of the machine a SECRET.
-NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET
+# Every user of a machine can read what a command was called with, so that is no place for a secret.
+ifeq ($(origin SECRET),command line)
+$(error SECRET stands on the command line, where other users of this machine can read it: leave it \
+	out to be asked, or set the environment variable, or name a file, SECRET_FILE=...)
+endif
+
+# What a caller names goes by the environment: a shell would read its quotes and backticks, and make
+# its dollars.
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET SECRET_FILE
 $(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
 export $(NAMED)
 
@@ -47,7 +53,6 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
-	$(COURSE) results check
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
@@ -67,22 +72,21 @@ constraints: .venv/all ## Write down the exact versions of this environment, wit
 
 lessons: .venv/all ## Run all lessons and store their outputs; write the exercises' notebooks
 	$(COURSE) store
-	$(COURSE) notebooks store
-	$(COURSE) results write
 
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
-	$(COURSE) notebooks link
-	$(COURSE) store
+	$(COURSE) link
 
 exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) start "$$NAME"
+	$(COURSE) exercise "$$NAME"
 
-assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" SECRET=... OUT=...
-	@$(COURSE) assignment $$EXERCISES --out "$$OUT" --title "$$TITLE" --open "$$OPEN"
+assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" OUT=week4
+	@$(COURSE) assignment $$EXERCISES $${OUT:+--out "$$OUT"} $${TITLE:+--title "$$TITLE"} \
+		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
-grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
-	@$(COURSE) grade $$EXERCISES --submissions "$$SUBMISSIONS" --out "$$OUT" --timeout "$$TIMEOUT" \
-		--jobs "$$JOBS" --unsafe "$$UNSAFE"
+grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
+		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
+		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
 # Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab

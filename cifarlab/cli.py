@@ -1,6 +1,8 @@
 """The command line: parse, and print what the package does.
 
 `cifarlab data | train | evaluate | records | receptive-field`
+
+Each command imports what it needs when it is called: PyTorch takes seconds, `--help` none.
 """
 
 import argparse
@@ -13,21 +15,19 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from cifarlab import _arguments as arguments
-from cifarlab import (
-    data,
-    engine,
-    model,
-    numerics,
-    receptive_field,
-    recipes,
-    records,
-    runs,
-)
 from cifarlab.schema import Epoch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cifarlab import receptive_field
+
+# Words of the help, which must not load PyTorch to know them; a test compares.
+RECIPES = ("accurate", "baseline", "fast")
+NETWORKS = ("fast", "skipnet")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     command("data", show_data, "Find or download CIFAR-10, check it, and say where it lies.")
 
     train = command("train", run_training, "Train a recipe; write its record and weights.")
-    train.add_argument("recipe", help=f"one of: {', '.join(recipes.names())}")
+    train.add_argument("recipe", help=f"one of: {', '.join(RECIPES)}")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--epochs", type=int, help="instead of the recipe's own")
     train.add_argument(
@@ -80,18 +80,18 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare images")
     train.add_argument("--device", help="cpu, cuda, cuda:1 ...")
-    train.add_argument("--precision", choices=list(numerics.PRECISIONS))
+    train.add_argument("--precision", choices=PRECISIONS)
 
     evaluate = command("evaluate", run_evaluation, "Score a record's network anew.")
     evaluate.add_argument("record", help="a name of `cifarlab records`, or a run's folder")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 ...")
-    evaluate.add_argument("--precision", choices=list(numerics.PRECISIONS))
+    evaluate.add_argument("--precision", choices=PRECISIONS)
 
     command("records", list_records, "List the records that ship with the package.")
 
     field = command("receptive-field", show_fields, "Say how far the units of each layer see.")
     field.add_argument(
-        "network", help=f"MODULE:NAME of what makes it, or one of: {', '.join(model.names())}"
+        "network", help=f"MODULE:NAME of what makes it, or one of: {', '.join(NETWORKS)}"
     )
     field.add_argument("--input", default="32", help="pixels of the image: 224, or 480x640")
     field.add_argument("--layer", action="append", default=[], help="only this; may be repeated")
@@ -110,12 +110,17 @@ def show(options: argparse.Namespace, facts: dict, text: str) -> None:
 
 def show_data(options: argparse.Namespace) -> None:
     """`cifarlab data`"""
+    from cifarlab import data
+
     folder = data.find()
     show(options, {"folder": str(folder), "sound": True}, f"CIFAR-10 is sound, in {folder}")
 
 
 def run_training(options: argparse.Namespace) -> None:
     """`cifarlab train`: read the options, and tell what `runs.train` does."""
+    from cifarlab import _arguments as arguments
+    from cifarlab import data, engine, numerics, recipes, records, runs
+
     changes = dict(map(read_change, options.change))
     if options.epochs is not None:
         changes["epochs"] = options.epochs
@@ -171,6 +176,8 @@ def describe(epoch: Epoch, epochs: int) -> str:
 
 def run_evaluation(options: argparse.Namespace) -> None:
     """`cifarlab evaluate`: on the images that the record was scored on."""
+    from cifarlab import data, engine, numerics, records, runs
+
     record = records.load(options.record)
     network = records.load_network(options.record)
     _, held_out = runs.splits_of(record)
@@ -192,6 +199,8 @@ def run_evaluation(options: argparse.Namespace) -> None:
 
 def list_records(options: argparse.Namespace) -> None:
     """`cifarlab records`"""
+    from cifarlab import records
+
     for name in records.names():
         record = records.load(name)
         accuracy = "unfinished" if record.accuracy is None else f"{record.accuracy:.2f} %"
@@ -205,6 +214,8 @@ def list_records(options: argparse.Namespace) -> None:
 
 def show_fields(options: argparse.Namespace) -> None:
     """`cifarlab receptive-field`: the table, or a line for each of the layers asked for."""
+    from cifarlab import receptive_field
+
     if not re.fullmatch(r"\d+(x\d+)?", options.input):
         raise ValueError(f"--input {options.input}; write 224, or 480x640 for height x width.")
     height, _, width = options.input.partition("x")
@@ -231,11 +242,13 @@ def show_fields(options: argparse.Namespace) -> None:
             print(table)
 
 
-def field_of(analysis: receptive_field.Analysis, layer: str) -> receptive_field.Field:
+def field_of(analysis: "receptive_field.Analysis", layer: str) -> "receptive_field.Field":
     """The field of one layer.
 
     Raises: ValueError if there is no such layer, or it gives several maps.
     """
+    from cifarlab import receptive_field
+
     try:
         field = analysis[layer]
     except KeyError as error:
@@ -245,11 +258,15 @@ def field_of(analysis: receptive_field.Analysis, layer: str) -> receptive_field.
     return field
 
 
-def find_network(name: str) -> nn.Module:
+def find_network(name: str) -> "nn.Module":
     """A network by its name here, or made by what `module:name` means to Python.
 
     Raises: ValueError if there is no such thing, or it makes no network without arguments.
     """
+    from torch import nn
+
+    from cifarlab import model
+
     if ":" not in name:
         return model.create(name)
     module, _, attribute = name.partition(":")

@@ -1,139 +1,234 @@
-"""The commands of instructors and authors; `course NAME --help` says what one takes."""
+"""The commands of instructors and authors: `course COMMAND --help` says what one takes.
+
+Each command imports what it needs when it is called, so that the others answer at once.
+"""
 
 import argparse
-import importlib
+import getpass
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from cifarlab._files import replacing
-from cifarlab_course.exercises.leaks import leaks
-from cifarlab_course.exercises.learner import place, text, write
-from cifarlab_course.exercises.master import FOLDER, MASTERS, read, variants
+from cifarlab_course import ROOT
 
-ELSEWHERE = {
-    "notebooks": "lessons.notebooks",
-    "results": "lessons.results",
-    "validate": "lessons.validate",
-    "colab-check": "lessons.colab_check",
-    "constraints": "lessons.constraints",
-    "experiment": "artefacts.experiment",
-    "publish": "artefacts.publish",
-    "export": "artefacts.export",
-    "gallery": "artefacts.gallery",
-    "samples": "artefacts.samples",
-}
-TEMPLATE = Path(__file__).with_name("exercises") / "template.md"
+LONGEST = 86_400  # seconds, a day
+MOST_JOBS = 256
 
 
-def start(options: argparse.Namespace) -> int:
-    """Start the master of a new exercise."""
-    path = FOLDER / f"{options.name}.md"
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", options.name):
-        print(f"exercise: NAME={options.name!r}; take small letters, digits and hyphens.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is its own, or 2 with one line on what to do differently."""
+    options, more = parser().parse_known_args(arguments)
+    name = f"course {options.name}"
+    if more and not hasattr(options, "passed_on"):
+        print(f"{name}: there is no {' '.join(more)}; see `{name} --help`.", file=sys.stderr)
         return 2
-    if path.exists():
-        print(f"exercise: {path} exists already; take another name.")
+    options.passed_on = more
+    try:
+        if not (ROOT / "_config.yml").is_file():
+            raise ValueError("this works in a clone of the course's repository only; make one.")
+        return options.run(options) or 0
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("cifarlab", "cifarlab_course"):
+            raise
+        print(f"{name}: {error}; `make test` installs all that is needed.", file=sys.stderr)
         return 2
-    master = TEMPLATE.read_text(encoding="utf-8").replace("NAME", options.name)
-    with replacing(path) as temporary:
-        temporary.write_text(master, encoding="utf-8")
-    print(f"{path}: a whole exercise, to be replaced by yours. CONTRIBUTING.md says how.")
-    return 0
+    except (ValueError, OSError) as error:
+        print(f"{name}:", *str(error).split(), file=sys.stderr)  # one line, whatever it was
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: stopped.", file=sys.stderr)
+        return 130
 
 
-def store(options: argparse.Namespace) -> int:
-    """Write the learners' notebooks, made from the masters."""
-    for path in MASTERS:
-        exercise = read(path)
-        write(exercise, place(exercise))
-    return 0
+# ---------------------------------------------------------------------------------- the options
 
 
-def check(options: argparse.Namespace) -> int:
-    """Say which learners' notebooks are not what their masters give; exit status 1 if any."""
-    made = {place(exercise): text(exercise) for exercise in map(read, MASTERS)}
-    found = set(FOLDER.glob("*.ipynb"))
-    stale = [p for p in sorted(made) if p not in found or p.read_text("utf-8") != made[p]]
-    for path in stale:
-        print(f"{path.name} is not what {path.stem}.md gives; run `make lessons`")
-    for path in sorted(found - made.keys()):
-        print(f"{path.name} has no master")
-    return 1 if stale or found - made.keys() else 0
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and the way to the options."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
 
 
-def prove(options: argparse.Namespace) -> int:
-    """Prove exercises in every variant; print what their checks let through."""
-    from cifarlab_course.grading.judge import Runner
-    from cifarlab_course.grading.prove import gaps
+def number(least: int, most: int, kind: type = int) -> Callable[[str], float]:
+    """What reads an option as a number from `least` to `most`."""
 
-    found = 0
-    with Runner(seconds=120) as runner:
-        for path in [FOLDER / f"{name}.md" for name in options.names] or MASTERS:
-            for choices in variants(path):
-                told = list(gaps(runner, read(path, choices), read(path)))
-                print(f"{path.stem} {choices}: {len(told) or 'no'} gaps", *told, sep="\n  ")
-                found += len(told)
-    return 1 if found else 0
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:  # NaN is neither
+            whole = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r}; give {whole} from {least} to {most:,}")
+        return value
 
-
-def students(options: argparse.Namespace) -> int:
-    """Look for solutions and hidden tests in a built students' edition; exit status 1 if any."""
-    found = list(leaks(Path(options.folder), map(read, MASTERS)))
-    print(*found or ["no solution and no hidden test in it"], sep="\n")
-    return 1 if found else 0
+    return read
 
 
-def assignment(options: argparse.Namespace) -> int:
-    """Write an assignment for learners and its key for instructors; SECRET is in the environment.
+def table(text: str) -> Path:
+    """What reads an option as the path of a table."""
+    if Path(text).suffix != ".csv":
+        raise argparse.ArgumentTypeError(f"{text!r}; name a file that ends in .csv")
+    return Path(text)
 
-    Beside the exercises' names: --out FOLDER, --title TEXT, --open FILE of open questions.
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = Parser(prog="course", description="Make, check and grade with CIFAR Lab.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", dest="name")
+
+    def command(name: str, run: Callable, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    make = command("assignment", assignment, "Make an assignment, and its key for instructors.")
+    make.add_argument("exercises", nargs="*", metavar="EXERCISE", help="such as holes")
+    make.add_argument("--out", type=Path, required=True, help="a folder, such as week4")
+    make.add_argument("--title", default="Assignment", help="the notebook's heading")
+    make.add_argument("--open", type=Path, metavar="FILE", help="open questions, as Markdown")
+    mark = command("grade", grade, "Grade a folder of submissions, each in a sandbox.")
+    mark.add_argument(
+        "exercises",
+        nargs="*",
+        metavar="EXERCISE",
+        help='only where no submission has kept its "# assignment:" line',
+    )
+    mark.add_argument("--submissions", type=Path, required=True, help="a folder of folders")
+    mark.add_argument("--out", type=table, required=True, help="the table, such as week4.csv")
+    mark.add_argument(
+        "--timeout",
+        type=number(1, LONGEST, float),
+        default=30,
+        metavar="SECONDS",
+        help="for an attempt at a question, 1 to 86400 (30)",
+    )
+    mark.add_argument(
+        "--jobs", type=number(1, MOST_JOBS), help="submissions at a time (one for each processor)"
+    )
+    mark.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="no sandbox: only in a machine that you would throw away",
+    )
+    for each in (make, mark):
+        each.add_argument(
+            "--secret-file",
+            type=Path,
+            metavar="FILE",
+            help="holds the secret; without it, the variable SECRET does, or you are asked",
+        )
+
+    start = command("exercise", exercise, "Start the master of a new exercise.")
+    start.add_argument("exercise", metavar="NAME", help="small letters, digits and hyphens")
+    tried = command(
+        "prove", prove, "Try exercises in every variant; print what checks let through."
+    )
+    tried.add_argument("exercises", nargs="*", metavar="EXERCISE", help="all, if none is named")
+    built = command("students", students, "Look for solutions in a built students' edition.")
+    built.add_argument("folder", type=Path, help="such as _build/html")
+
+    for name, run, help in (
+        (
+            "store",
+            store,
+            "Run lessons; write learners' notebooks, and records' numbers into prose.",
+        ),
+        (
+            "check",
+            check,
+            "Say what is wrong with lessons, learners' notebooks or numbers in prose.",
+        ),
+    ):
+        added = command(name, run, help)
+        added.add_argument(
+            "files",
+            nargs="*",
+            type=Path,
+            metavar="FILE",
+            help="a lesson, an exercise's master or a page; all, if none is named",
+        )
+    command("link", link, "Give all notebooks the address and branch of _config.yml.")
+    long = command("validate", validate, "The long checks, on this machine; writes a report.")
+    long.add_argument("--only", metavar="NAME", help="one lesson, or long-tests")
+    long.add_argument("--mode", metavar="NAME", default="", help="such as GPU; no odd places then")
+    long.add_argument("--jobs", type=number(1, MOST_JOBS), default=1, help="checks at a time (1)")
+    colab = command("colab-check", colab_check, "Run the lessons with Colab's and oldest versions.")
+    colab.add_argument("--only", choices=["colab", "oldest"])
+    command("constraints", constraints, "Write down this environment's versions and licences.")
+
+    asked = command("experiment", experiment, "Run what an experiment lacks, and sum it up.")
+    asked.add_argument("experiment", metavar="NAME", help="a wrong one is answered with all")
+    only = asked.add_mutually_exclusive_group()
+    only.add_argument("--print", action="store_true", help="only show the commands")
+    only.add_argument("--collect", action="store_true", help="only sum up the finished runs")
+    asked.add_argument("--runs", type=Path, help="folder of all runs (runs/experiments)")
+    asked.epilog = "What else is given goes to `cifarlab train`."
+    asked.set_defaults(passed_on=[])
+    done = command("publish", publish, "Make a run's record one that ships with the package.")
+    done.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
+    written = command("export", export, "Write a network down for the page Live predictions.")
+    written.add_argument("record", help="a shipped record's name, or a run's folder")
+    written.add_argument("--out", type=Path, help="a .json (the figure's own), or a .html page")
+    command("gallery", gallery, "Draw the augmentation gallery.")
+    command("samples", samples, "Make the sample pictures of the page Live predictions.")
+    return top
+
+
+# --------------------------------------------------------------------- assignments and grading
+
+
+def secret(options: argparse.Namespace, *, new: bool = False) -> str:
+    """The secret of an assignment, from where other users of the machine cannot read it.
+
+    Raises: ValueError if there is none.
     """
+    if options.secret_file:
+        found = options.secret_file.read_text(encoding="utf-8").strip()
+        if not found:
+            raise ValueError(f"{options.secret_file} is empty; write the secret into it.")
+    elif not (found := os.environ.get("SECRET", "")) and sys.stdin.isatty():
+        found = getpass.getpass("Secret: ")
+        if new and found != getpass.getpass("Once more: "):
+            raise ValueError("the two differ; try again.")
+    if not found:
+        raise ValueError("there is no secret; name a --secret-file, or set the variable SECRET.")
+    return found
+
+
+def assignment(options: argparse.Namespace) -> None:
+    """Make an assignment and its key."""
     from cifarlab_course.grading import assignment as make
 
-    try:
-        questions = make.read_open(Path(options.open)) if options.open else []
-        made = make.make(options.names, os.environ.get("SECRET", ""), questions)
-        if not options.out:
-            raise ValueError("OUT is empty; name a folder for the assignment, such as OUT=week4.")
-        files = make.write(made, questions, options.title or "Assignment", Path(options.out))
-    except (ValueError, OSError) as error:
-        print(f"assignment: {error}", file=sys.stderr)
-        return 2
-    handed, *kept = files
+    questions = make.read_open(options.open) if options.open else []
+    made = make.make(options.exercises, secret(options, new=True), questions)
+    handed, *kept = make.write(made, questions, options.title, options.out)
     print(f"{handed}: hand this out, {make.counted(sum(made.most.values()))}")
     print(*(f"{path}: for instructors only" for path in kept), sep="\n")
-    return 0
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Grade a folder of submissions; SECRET is in the environment.
-
-    --submissions FOLDER, --out FILE.csv, --timeout SECONDS, --jobs NUMBER, --unsafe 1; the
-    exercises' names only where no submission has kept its "# assignment:" line.
-    """
+    """Grade a folder of submissions."""
     from cifarlab_course.grading import assignment as make
     from cifarlab_course.grading import grade as grading
     from cifarlab_course.grading import gradebook, sandbox
     from cifarlab_course.grading.judge import NotStarted
 
     try:
-        seconds, jobs = number(options, "timeout", 30), int(number(options, "jobs", cores()))
-        unsafe = options.unsafe not in ("", "0")
-        secret, out = os.environ.get("SECRET", ""), Path(options.out or ".")
-        if not secret:
-            raise ValueError("SECRET is empty; give that of `make assignment`.")
-        if out.suffix != ".csv":
-            raise ValueError(f"OUT={options.out!r}; name a file that ends in .csv.")
-        if not unsafe and (reason := sandbox.refusal()):
+        code, out = secret(options), options.out
+        if not options.unsafe and (reason := sandbox.refusal()):
             raise ValueError(reason)
-        folders = grading.learners(Path(options.submissions))
+        folders = grading.learners(options.submissions)
         found = [grading.submission(folder) for folder in folders]
-        if options.names:
-            asked = make.make(options.names, secret)
+        if options.exercises:
+            asked = make.make(options.exercises, code)
         else:
-            asked = grading.assignment_of(found, secret)
+            asked = grading.assignment_of(found, code)
         by_hand = gradebook.beside(out, "by-hand.csv")
         names = {each.learner for each in found}
         entries, sign = gradebook.read_by_hand(by_hand, names, asked.most)
@@ -141,36 +236,20 @@ def grade(options: argparse.Namespace) -> int:
             found,
             asked,
             grading.Kept(gradebook.beside(out, "results.jsonl")),
-            lambda: sandbox.runner(seconds, asked.imports, unsafe=unsafe),
-            seconds=seconds,
-            jobs=jobs,
+            lambda: sandbox.runner(options.timeout, asked.imports, unsafe=options.unsafe),
+            seconds=options.timeout,
+            jobs=options.jobs or cores(),
         )
         gradebook.write_by_hand(by_hand, results, asked, entries, sign)
         rows = gradebook.write(out, results, asked, entries)
-    except (ValueError, OSError, NotStarted) as error:
-        print(f"grade: {error}", file=sys.stderr)
-        return 2
+    except NotStarted as error:
+        raise ValueError(str(error)) from error
     except KeyboardInterrupt:
-        print("grade: stopped; the same command goes on from here.", file=sys.stderr)
+        print("course grade: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
     flagged = [learner for learner, row in rows.items() if row.flags]
     print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")
     return 0
-
-
-def number(options: argparse.Namespace, name: str, otherwise: float) -> float:
-    """An option as a number above 0; `otherwise` if it is not given.
-
-    Raises: ValueError.
-    """
-    text = getattr(options, name)
-    try:
-        value = float(text or otherwise)
-    except ValueError:
-        value = 0.0
-    if not 1 <= value <= 86_400:
-        raise ValueError(f"{name.upper()}={text!r}; give a number from 1 on.")
-    return value
 
 
 def cores() -> int:
@@ -178,34 +257,205 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def main() -> int:
-    """Do what the command line asks."""
-    if name := next((name for name in sys.argv[1:2] if name in ELSEWHERE), None):
-        sys.argv = [f"course {name}", *sys.argv[2:]]
-        return importlib.import_module(f"cifarlab_course.{ELSEWHERE[name]}").main()
-    parser = argparse.ArgumentParser(prog="course", description=__doc__.splitlines()[0])
-    parser.epilog = f"And, each with options of its own: {', '.join(ELSEWHERE)}."
-    commands = parser.add_subparsers(required=True)
-    for do, arguments in (
-        (start, "name"),
-        (store, ""),
-        (check, ""),
-        (prove, "names"),
-        (students, "folder"),
-        (assignment, "names --out --title --open"),
-        (grade, "names --submissions --out --timeout --jobs --unsafe"),
-    ):
-        command = commands.add_parser(do.__name__, help=do.__doc__, description=do.__doc__)
-        for name in arguments.split():
-            if name == "names":
-                command.add_argument(name, nargs="*")
-            elif name.startswith("--"):
-                command.add_argument(name, default="")
-            else:
-                command.add_argument(name)
-        command.set_defaults(do=do)
-    options = parser.parse_args()
-    return options.do(options)
+# ---------------------------------------------------------------------------------- exercises
+
+
+def exercise(options: argparse.Namespace) -> None:
+    """Start the master of a new exercise."""
+    from cifarlab._files import replacing
+    from cifarlab_course.exercises import master
+
+    path = master.FOLDER / f"{options.exercise}.md"
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", options.exercise):
+        raise ValueError(f"{options.exercise!r}; take small letters, digits and hyphens.")
+    if path.exists():
+        raise ValueError(f"{path} exists already; take another name.")
+    text = master.TEMPLATE.read_text(encoding="utf-8").replace("NAME", options.exercise)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{path}: a whole exercise, to be replaced by yours. CONTRIBUTING.md says how.")
+
+
+def prove(options: argparse.Namespace) -> int:
+    """Prove exercises in every variant; print what their checks let through."""
+    from cifarlab_course.exercises import master
+    from cifarlab_course.grading.judge import Runner
+    from cifarlab_course.grading.prove import gaps
+
+    paths = [master.named(name) for name in options.exercises] or master.MASTERS
+    count = 0
+    with Runner(seconds=120) as runner:
+        for path in paths:
+            for choices in master.variants(path):
+                told = list(gaps(runner, master.read(path, choices), master.read(path)))
+                print(f"{path.stem} {choices}: {len(told) or 'no'} gaps", *told, sep="\n  ")
+                count += len(told)
+    return 1 if count else 0
+
+
+def students(options: argparse.Namespace) -> int:
+    """Look for solutions and hidden tests in a built students' edition; exit status 1 if any."""
+    from cifarlab_course.exercises import master
+    from cifarlab_course.exercises.leaks import leaks
+
+    if not any(options.folder.rglob("*.html")):
+        raise ValueError(f"{options.folder} holds no page; `make book EDITION=students` builds.")
+    found = list(leaks(options.folder, map(master.read, master.MASTERS)))
+    print(*found or ["no solution and no hidden test in it"], sep="\n")
+    return 1 if found else 0
+
+
+# ------------------------------------------------------------------------------------ lessons
+
+
+def chosen(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """What each file is ("master", "lesson" or "page"), and its path; all, if none is named.
+
+    Raises: ValueError for a file that is not there, or none of the three.
+    """
+    from cifarlab_course.exercises.master import FOLDER, MASTERS
+    from cifarlab_course.lessons.notebooks import LESSONS
+    from cifarlab_course.lessons.results import PAGES
+
+    for path in files:
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}; name a lesson, a master or a page.")
+        if path.resolve().parent == FOLDER and path.suffix == ".ipynb":
+            raise ValueError(f"{path} is made from its master; name {path.with_suffix('.md')}.")
+        if path.suffix not in (".ipynb", ".md"):
+            raise ValueError(f"{path} is no lesson (.ipynb), no master and no page (.md).")
+    for path in map(Path.resolve, files or [*MASTERS, *LESSONS, *PAGES]):
+        if path.parent == FOLDER:
+            yield "master", path
+        else:
+            yield ("lesson" if path.suffix == ".ipynb" else "page"), path
+
+
+def store(options: argparse.Namespace) -> int:
+    """Write what lessons, learners' notebooks and pages store; then check it."""
+    from nbclient.exceptions import CellExecutionError
+
+    from cifarlab_course.exercises import learner, master
+    from cifarlab_course.lessons import notebooks, results
+
+    for kind, path in list(chosen(options.files)):
+        if kind == "master":
+            written = master.read(path)
+            learner.write(written, learner.place(written))
+            continue
+        if kind == "lesson":
+            print(f"running {path.name}", flush=True)
+            try:
+                notebooks.store(path)
+            except CellExecutionError as error:
+                print(f"course store: {path.name}: {error}", file=sys.stderr)
+                return 1
+        results.write(path)
+    return check(options)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print a line for each fault of lessons, learners' notebooks and pages; status 1 if any."""
+    import nbformat
+
+    from cifarlab_course.exercises import learner, master
+    from cifarlab_course.lessons import notebooks, results
+
+    told, notebooks_made = [], set()
+    for kind, path in chosen(options.files):
+        if kind == "master":
+            made = master.read(path)
+            place = learner.place(made)
+            notebooks_made.add(place)
+            if not place.exists() or place.read_text(encoding="utf-8") != learner.text(made):
+                told.append(f"{place.name} is not what {path.name} gives; run `make lessons`")
+            continue
+        if kind == "lesson":
+            faults = notebooks.faults(nbformat.read(path, as_version=4))
+            told += [f"{path.name}: {fault}" for fault in faults]
+        for where, text in results.markdown(path):
+            told += [f"{where}: {fault}" for fault in results.faults(text)]
+    if not options.files:
+        orphans = sorted(set(master.FOLDER.glob("*.ipynb")) - notebooks_made)
+        told += [f"{path.name} has no master" for path in orphans]
+    print(*told, sep="\n", end="\n" if told else "")
+    return 1 if told else 0
+
+
+def link(options: argparse.Namespace) -> None:
+    """Give all notebooks, and README.md, the address and branch of _config.yml."""
+    from cifarlab_course.exercises import learner, master
+    from cifarlab_course.lessons import notebooks
+
+    notebooks.link_readme()
+    for path in notebooks.LESSONS:
+        notebooks.link(path)
+    for each in map(master.read, master.MASTERS):
+        learner.write(each, learner.place(each))
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Run the long checks."""
+    from cifarlab_course.lessons import validate
+
+    return validate.validate(options.only, options.mode, options.jobs)
+
+
+def colab_check(options: argparse.Namespace) -> int:
+    """Run the lessons with other versions."""
+    from cifarlab_course.lessons import colab_check
+
+    return colab_check.check([options.only] if options.only else [*colab_check.PYTHONS])
+
+
+def constraints(options: argparse.Namespace) -> None:
+    """Write down the versions of this environment."""
+    from cifarlab_course.lessons import constraints
+
+    print(constraints.write().relative_to(ROOT))
+
+
+# ---------------------------------------------------------------------------------- artefacts
+
+
+def experiment(options: argparse.Namespace) -> int:
+    """Run an experiment, or a part of it."""
+    from cifarlab_course.artefacts import experiment
+
+    runs = options.runs or experiment.RUNS
+    only = "print" if options.print else "collect" if options.collect else ""
+    return experiment.conduct(options.experiment, runs, options.passed_on, only=only)
+
+
+def publish(options: argparse.Namespace) -> None:
+    """Publish a run."""
+    from cifarlab_course.artefacts import publish
+
+    print(publish.publish(options.run_folder))
+
+
+def export(options: argparse.Namespace) -> None:
+    """Export a network."""
+    from cifarlab_course.artefacts import export
+
+    path = export.write(options.record, options.out or export.OUT)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def gallery(options: argparse.Namespace) -> None:
+    """Draw the gallery."""
+    from cifarlab_course.artefacts import gallery
+
+    for path in gallery.write():
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def samples(options: argparse.Namespace) -> None:
+    """Make the samples."""
+    from cifarlab_course.artefacts import samples
+
+    path = samples.write()
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import nbformat
 
-from cifarlab_course.exercises.master import read
+from cifarlab_course.exercises.master import named, read
 from cifarlab_course.grading import assignment
 
 SECRET = "the corpus"
@@ -20,7 +20,7 @@ EXERCISES = ("holes", "saving", "softmax")
 OPEN = assignment.Open("why", 3, "Why do dilations of 2 and 9 leave holes?")
 ASKED = assignment.make(EXERCISES, SECRET, [OPEN])
 HOLES, SAVING, SOFTMAX = ASKED.exercises
-PUBLISHED = [read(assignment.FOLDER / f"{name}.md") for name in EXERCISES]
+PUBLISHED = [read(named(name)) for name in EXERCISES]
 ALL, NONE = (4, 2, 3), (0, 0, 0)
 
 

@@ -14,10 +14,11 @@ import psutil
 import pytest
 from sphinx.errors import ExtensionError
 
-from cifarlab_course import cli as commands
+from cifarlab_course import cli as course
 from cifarlab_course.exercises import leaks, learner, master
 from cifarlab_course.grading.judge import Mark, Ran, Runner, answer, expected, marks, same
 from cifarlab_course.grading.prove import gaps
+from cifarlab_course.lessons import notebooks, results
 from cifarlab_course.lessons.notebooks import LESSONS, LINE, setup_cell
 from cifarlab_course.sphinx import practice
 
@@ -37,7 +38,7 @@ def runner():
 def started(tmp_path):
     """The master that `make exercise` starts with, under the name `new-one`."""
     path = tmp_path / "new-one.md"
-    path.write_text(commands.TEMPLATE.read_text().replace("NAME", "new-one"))
+    path.write_text(master.TEMPLATE.read_text().replace("NAME", "new-one"))
     return path
 
 
@@ -134,14 +135,12 @@ def test_hidden_tests_fall_into_statements_expressions_and_notes():
 
 
 def test_an_exercise_can_be_started_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(commands, "FOLDER", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["course", "start", "my-task"])
-    assert commands.main() == 0
+    monkeypatch.setattr(master, "FOLDER", tmp_path)
+    assert course.main(["exercise", "my-task"]) == 0
     assert master.read(tmp_path / "my-task.md").name == "my-task"
-    assert commands.main() == 2
-    assert "take another name" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["course", "start", "My Task"])
-    assert commands.main() == 2
+    assert course.main(["exercise", "my-task"]) == 2
+    assert "take another name" in capsys.readouterr().err
+    assert course.main(["exercise", "My Task"]) == 2
 
 
 # -------------------------------------------------------------------------- learners' notebooks
@@ -153,19 +152,20 @@ def test_a_learners_notebook_is_what_its_master_gives(exercise):
 
 
 def test_a_stale_a_missing_and_an_orphaned_notebook_are_named(tmp_path, monkeypatch, capsys):
-    def place(exercise):
-        return tmp_path / f"{exercise.name}.ipynb"
-
-    for module in (commands, learner):
+    for path in master.MASTERS:
+        shutil.copy(path, tmp_path)
+    for module in (master, learner):
         monkeypatch.setattr(module, "FOLDER", tmp_path)
-        monkeypatch.setattr(module, "place", place)
-    commands.store(None)
-    assert commands.check(None) == 0
+    monkeypatch.setattr(master, "MASTERS", masters := sorted(tmp_path.glob("*.md")))
+    for module, name in ((notebooks, "LESSONS"), (results, "PAGES")):
+        monkeypatch.setattr(module, name, [])  # they have tests of their own
+    assert course.main(["store", *map(str, masters)]) == 0
+    assert course.main(["check"]) == 0
     (tmp_path / "holes.ipynb").write_text("{}")
     (tmp_path / "saving.ipynb").unlink()
     (tmp_path / "gone.ipynb").write_text("{}")
     capsys.readouterr()
-    assert commands.check(None) == 1
+    assert course.main(["check"]) == 1
     told = capsys.readouterr().out
     assert "holes.ipynb is not" in told
     assert "saving.ipynb is not" in told

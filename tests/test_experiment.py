@@ -5,12 +5,13 @@ import math
 import shlex
 import shutil
 import statistics
-import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cifarlab import cli, data, model, recipes, records
+from cifarlab_course import cli as course
 from cifarlab_course.artefacts import experiment
 from cifarlab_course.artefacts.experiment import Arm, Experiment, interval
 
@@ -32,12 +33,7 @@ def command(tiny, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(experiment, "run", cli.main)  # in this process, which knows `tiny`
 
     def call(*options):
-        monkeypatch.setattr(sys, "argv", ["experiment.py", "small", *options])
-        try:
-            status = experiment.main()
-        except SystemExit as stopped:
-            status = stopped.code
-        return status, *capsys.readouterr()
+        return course.main(["experiment", "small", *options]), *capsys.readouterr()
 
     return call
 
@@ -159,11 +155,9 @@ def test_a_run_that_fails_ends_the_experiment_with_its_status(command):
     assert out.count("cifarlab train") == 1
 
 
-def test_an_unknown_experiment_is_answered_with_the_known_ones(command, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["experiment.py", "convolution"])
-    with pytest.raises(SystemExit) as stopped:
-        experiment.main()
-    assert stopped.value.code == 2
+def test_an_unknown_experiment_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="'convolution'; there are: .*convolutions"):
+        experiment.conduct("convolution", Path("runs"), [])
 
 
 def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own(tmp_path):

@@ -1,7 +1,6 @@
 """Protects the network that runs in a page: the same answers as PyTorch's, or a clear refusal."""
 
 import json
-import sys
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from cifarlab import data, figures, model, records
 from cifarlab.model import ConvBlock, DilatedConv
+from cifarlab_course import cli as course
 from cifarlab_course.artefacts import export, samples
 from tests.helpers import unsettled
 
@@ -163,9 +163,8 @@ def test_the_samples_are_what_the_command_makes_of_the_test_images(cifar10):
 # -------------------------------------------------------------------------------- the command
 
 
-def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
-    return export.main()
+def run(*arguments) -> int:
+    return course.main(["export", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -177,9 +176,9 @@ def few_images(monkeypatch, cifar10):
     return few
 
 
-def test_the_command_writes_what_the_figure_takes(few_images, shipped, tmp_path, monkeypatch):
+def test_the_command_writes_what_the_figure_takes(few_images, shipped, tmp_path):
     name = shipped["about"]["record"]
-    assert run(monkeypatch, name, "--out", tmp_path / "own.json") == 0
+    assert run(name, "--out", tmp_path / "own.json") == 0
     own = json.loads((tmp_path / "own.json").read_text())
     assert own["steps"] == shipped["steps"]
     counts, accuracy = own["calibration"]["counts"], own["calibration"]["accuracy"]
@@ -190,12 +189,10 @@ def test_the_command_writes_what_the_figure_takes(few_images, shipped, tmp_path,
     assert right == pytest.approx((guesses.numpy() == few_images.labels).sum())
 
 
-def test_the_command_writes_a_page_that_asks_for_nothing(
-    few_images, shipped, tmp_path, monkeypatch, browser
-):
+def test_the_command_writes_a_page_that_asks_for_nothing(few_images, shipped, tmp_path, browser):
     """Opened from its file, the network cut, it answers."""
     path = tmp_path / "own.html"
-    assert run(monkeypatch, shipped["about"]["record"], "--out", path) == 0
+    assert run(shipped["about"]["record"], "--out", path) == 0
     with browser.new_context(offline=True) as context:
         page = context.new_page()
         page.goto(path.as_uri())
@@ -224,6 +221,6 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(
     arguments, words, monkeypatch, capsys, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    assert run(monkeypatch, *arguments) == 2
+    assert run(*arguments) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

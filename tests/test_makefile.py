@@ -77,25 +77,33 @@ TEXTS = [
 @pytest.mark.parametrize("by", ["argument", "environment"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_a_caller_names_arrives_as_it_was_written(received, text, by):
-    names = dict.fromkeys(["OUT", "TITLE", "OPEN", "SECRET"], text)
+    names = dict.fromkeys(["OUT", "TITLE", "OPEN", "SECRET_FILE"], text)
     if by == "argument":
         written = [f"{name}={value}" for name, value in names.items()]
-        words, environment = received("assignment", "EXERCISES=holes saving", *written)
+        words, environment = received("assignment", "EXERCISES=holes saving", *written, SECRET=text)
     else:
-        words, environment = received("assignment", EXERCISES="holes saving", **names)
-    options = ["--out", text, "--title", text, "--open", text]
+        words, environment = received("assignment", EXERCISES="holes saving", SECRET=text, **names)
+    options = ["--out", text, "--title", text, "--open", text, "--secret-file", text]
     assert words == ["assignment", "holes", "saving", *options]
     assert environment["SECRET"] == text
-    assert received("exercise", f"NAME={text}")[0] == ["start", text]
+    assert received("exercise", f"NAME={text}")[0] == ["exercise", text]
 
 
-def test_what_a_caller_does_not_name_arrives_empty(received):
-    assert received("assignment")[0] == ["assignment", *"--out  --title  --open ".split(" ")]
-    words, environment = received("grade", "SUBMISSIONS=a b", "TIMEOUT=9", "SECRET=c")
-    assert words == "grade --submissions|a b|--out||--timeout|9|--jobs||--unsafe|".replace(
-        "grade ", "grade|"
-    ).split("|")
-    assert environment["SECRET"] == "c"
+def test_what_a_caller_does_not_name_does_not_arrive(received):
+    """An option with nothing behind it would be a mistake."""
+    assert received("assignment")[0] == ["assignment"]
+    words, _ = received("grade", "SUBMISSIONS=a b", "TIMEOUT=9", "UNSAFE=0")
+    assert words == ["grade", "--submissions", "a b", "--timeout", "9"]
+    assert received("grade", "UNSAFE=1", "JOBS=2")[0] == ["grade", "--jobs", "2", "--unsafe"]
+
+
+@pytest.mark.parametrize("target", ["assignment", "grade"])
+def test_a_secret_on_the_command_line_is_refused(received, target):
+    """What a process was called with, everybody on the machine may read."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        received(target, "SECRET=spring")
+    assert "other users" in refused.value.stderr and "SECRET_FILE" in refused.value.stderr
+    assert "spring" not in refused.value.stdout + refused.value.stderr
 
 
 # -------------------------------------------------------------------------------- JupyterLab

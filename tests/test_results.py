@@ -5,7 +5,7 @@ from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cifarlab import records, schema
-from cifarlab_course.lessons import results
+from cifarlab_course.lessons import notebooks, results
 from tests.helpers import tiny_record
 
 MARKED = "It reached <!-- tiny-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %."
@@ -71,7 +71,7 @@ def test_no_page_and_no_lesson_has_a_fault(monkeypatch):
     monkeypatch.undo()  # the records that ship
     found = [
         f"{where}: {fault}"
-        for path in [*results.PAGES, *results.LESSONS]
+        for path in [*results.PAGES, *notebooks.LESSONS]
         for where, text in results.markdown(path)
         for fault in results.faults(text)
     ]

@@ -158,7 +158,7 @@ def outcomes(monkeypatch):
 def test_a_validation_says_what_passed_and_what_failed(outcomes, tmp_path):
     count = len(validate.LESSONS)
     outcomes += [True] * (count - 1) + [False]
-    assert validate.main(["--mode", "CPU, one thread"], tmp_path) == 1
+    assert validate.validate(mode="CPU, one thread", folder=tmp_path) == 1
     (report,) = tmp_path.iterdir()
     text = report.read_text(encoding="utf-8")
     assert f"{count - 1} of {count} checks passed" in text and "cut off" not in text
@@ -168,7 +168,7 @@ def test_a_validation_says_what_passed_and_what_failed(outcomes, tmp_path):
 def test_a_validation_that_is_cut_off_leaves_a_report_that_says_so(outcomes, tmp_path):
     outcomes += [True, True, None]
     with pytest.raises(KeyboardInterrupt):
-        validate.main(["--mode", "CPU, one thread"], tmp_path)
+        validate.validate(mode="CPU, one thread", folder=tmp_path)
     (report,) = tmp_path.iterdir()
     text = report.read_text(encoding="utf-8")
     assert "2 of 2 checks passed" in text and "cut off before its last check" in text
@@ -190,17 +190,18 @@ def test_a_part_is_no_whole_report_and_midnight_does_not_cut_one_in_two(
     monkeypatch.setattr(validate, "datetime", Clock)
     for mode in ("CPU, one thread", "CPU"):
         outcomes += [True] * len(validate.LESSONS) * (1 if "one" in mode else 4)
-        assert validate.main(["--mode", mode], tmp_path) == 0
+        assert validate.validate(mode=mode, folder=tmp_path) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["2026-01-01-cpu-cpu-one-thread.md", "2026-01-02-cpu-cpu.md"]
     assert (tmp_path / names[0]).read_text().splitlines()[0].endswith(": CPU, one thread")
 
 
-@pytest.mark.parametrize("options", [["--mode", "TPU"], ["--jobs", "0"]])
-def test_a_validation_in_no_mode_or_with_no_job_is_refused(options, tmp_path, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        validate.main(options, tmp_path)
-    assert "modes: CPU, fp32, NCHW" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("asked", "known"), [({"mode": "TPU"}, "CPU, fp32, NCHW"), ({"only": "03"}, "03-receptive")]
+)
+def test_a_validation_in_no_mode_or_of_no_lesson_is_refused(asked, known, tmp_path):
+    with pytest.raises(ValueError, match=known):
+        validate.validate(**asked, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

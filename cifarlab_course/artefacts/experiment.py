@@ -10,7 +10,6 @@ summary, `cifarlab/records/shipped/experiments/NAME.json`, ships with the packag
 read it. What it holds counts as run: to run it anew, move the summary away.
 """
 
-import argparse
 import functools
 import json
 import shlex
@@ -282,38 +281,29 @@ def interval(values: list[float], *, of_next: bool = False) -> list[float] | Non
     return [float(np.mean(values) - width), float(np.mean(values) + width)]
 
 
-def main() -> int:
-    """Do what the command line asks; exit status 1 if a run fails, 2 on bad use."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("experiment", choices=EXPERIMENTS)
-    only = parser.add_mutually_exclusive_group()
-    only.add_argument("--print", action="store_true", help="only show the commands")
-    only.add_argument("--collect", action="store_true", help="only sum up the finished runs")
-    parser.add_argument("--runs", type=Path, default=RUNS, help=f"folder of all runs ({RUNS})")
-    options, passed_on = parser.parse_known_args()
-    experiment, runs = EXPERIMENTS[options.experiment], options.runs / options.experiment
-    target = records.EXPERIMENTS / f"{options.experiment}.json"
-    summed = records.experiment(options.experiment) if target.exists() else {"arms": []}
-    missing = [] if options.collect else list(commands(experiment, runs, summed, passed_on))
-    if options.print:
+def conduct(name: str, runs: Path, passed_on: list[str], *, only: str = "") -> int:
+    """Run what is missing in a folder of `runs`, with further options, and sum up; 0, or a run's
+    exit status. `only` "print" shows the commands, "collect" sums up.
+
+    Raises: ValueError if there is no such experiment, or nothing to sum up.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(EXPERIMENTS)}.")
+    experiment, runs = EXPERIMENTS[name], runs / name
+    target = records.EXPERIMENTS / f"{name}.json"
+    summed = records.experiment(name) if target.exists() else {"arms": []}
+    missing = [] if only == "collect" else list(commands(experiment, runs, summed, passed_on))
+    if only == "print":
         print(*(shlex.join(["cifarlab", *command]) for command in missing), sep="\n")
         return 0
-    for command in engine.progress(missing, options.experiment):
+    for command in engine.progress(missing, name):
         print("cifarlab", shlex.join(command), flush=True)
         if status := run(command):
             return status
-    try:
-        found = summary(experiment, runs, summed)
-    except ValueError as error:
-        print(f"experiment: {error}", file=sys.stderr)
-        return 2
+    found = summary(experiment, runs, summed)
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     asked = sum(len(arm.seeds) for arm in experiment.arms)
     done = sum(len(arm["runs"]) for arm in found["arms"])
     print(f"{target.name} sums up {done} of {asked} runs.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,12 +8,10 @@ convolution before it, and what does nothing outside training goes.
 `cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
 """
 
-import argparse
 import base64
 import copy
 import json
 import operator
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -330,25 +328,15 @@ def page(network: dict) -> str:
     )
 
 
-def main() -> int:
-    """Do what the command line asks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("record", help="a shipped record's name, or a run's folder")
-    parser.add_argument("--out", type=Path, default=OUT, help="a .json, or a .html page")
-    options = parser.parse_args()
-    try:
-        if options.out.suffix not in (".json", ".html"):
-            raise ValueError(f"--out {options.out} ends neither in .json nor in .html; name one.")
-        network = exported(options.record)
-        text = page(network) if options.out.suffix == ".html" else json.dumps(network, indent=1)
-        with replacing(options.out) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    except (OSError, ValueError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
-    return 0
+def write(name: str, path: Path) -> Path:
+    """Write the network of a shipped record or a run's folder down, as .json or as a .html page.
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises: ValueError or OSError where that can't be done.
+    """
+    if path.suffix not in (".json", ".html"):
+        raise ValueError(f"--out {path} ends neither in .json nor in .html; name one.")
+    network = exported(name)
+    text = page(network) if path.suffix == ".html" else json.dumps(network, indent=1)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path

@@ -8,6 +8,7 @@ a test draws them anew and compares. The pictures are renderings: enlarged or au
 """
 
 import json
+from pathlib import Path
 
 import albumentations as A
 import numpy as np
@@ -172,17 +173,12 @@ def text(numbers: dict) -> str:
     return head.replace('"draws": []', f'"draws": [\n{lines}\n ]') + "\n"
 
 
-def main() -> None:
-    """Draw and write."""
+def write() -> list[Path]:
+    """Draw and write; the files."""
     train, _ = data.load()
     numbers, whole = gallery(train)
     with replacing(SHEET) as temporary:
         Image.fromarray(whole).save(temporary, "webp", quality=QUALITY, method=6)
     with replacing(NUMBERS) as temporary:
         temporary.write_text(text(numbers), encoding="utf-8")
-    for path in (SHEET, NUMBERS):
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
-
-
-if __name__ == "__main__":
-    main()
+    return [SHEET, NUMBERS]

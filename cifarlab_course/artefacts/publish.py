@@ -1,13 +1,9 @@
 """Make a run's record one that ships with the package, with the weights it speaks of.
 
-    course publish runs/baseline-seed0
-
 A run that is still going on, or was cut off, can be published too: the record says how many
 epochs it has, and the weights are those of its last checkpoint.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -45,19 +41,3 @@ def publish(run: Path) -> Path:
     records.save_weights(network, target.with_suffix(".safetensors"))
     records.save(record, target)
     return target
-
-
-def main() -> int:
-    """Do what the command line asks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    try:
-        print(publish(parser.parse_args().run))
-    except (OSError, ValueError) as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -29,13 +29,9 @@ def sheet(images: np.ndarray) -> Image.Image:
     return row
 
 
-def main(path: Path = OUT) -> None:
+def write(path: Path = OUT) -> Path:
     """Write the samples to `path`."""
     _, test = data.load()
     with replacing(path) as temporary:
         sheet(test.images[list(CHOSEN)]).save(temporary, "WEBP", quality=80, method=6)
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
-
-
-if __name__ == "__main__":
-    main()
+    return path

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cifarlab_course.exercises.master import HIDDEN, ROOT, SOLUTION, Exercise
+from cifarlab_course import ROOT
+from cifarlab_course.exercises.master import HIDDEN, SOLUTION, Exercise
 
 ANSWERS = ROOT / "book" / "teach" / "model-answers.md"  # to open questions
 SHORT = 20  # letters and digits; what is shorter stands in a book by chance

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import jupytext
 
-ROOT = Path(__file__).resolve().parents[2]
+from cifarlab_course import ROOT
+
 FOLDER = ROOT / "lessons" / "exercises"
 MASTERS = sorted(FOLDER.glob("*.md"))
+TEMPLATE = Path(__file__).with_name("template.md")
 LEVELS = {1: "a first step", 2: "some thought", 3: "a challenge"}
 
 ANSWER = re.compile(r"# exercise: (?P<name>[a-z0-9-]+) \(keep this line\)\Z")
@@ -104,6 +106,17 @@ class Exercise:
     def points(self) -> int:
         """Points for all checks together."""
         return sum(check.points for check in self.checks)
+
+
+def named(name: str) -> Path:
+    """The master of the exercise of that name.
+
+    Raises: ValueError if there is none.
+    """
+    if (path := FOLDER / f"{name}.md") not in MASTERS:
+        known = ", ".join(each.stem for each in MASTERS)
+        raise ValueError(f"no exercise is called {name!r}; there are: {known}.")
+    return path
 
 
 def first_line(source: str) -> str:

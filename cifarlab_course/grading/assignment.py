@@ -16,10 +16,9 @@ from cifarlab_course.exercises import learner
 from cifarlab_course.exercises.master import (
     ANSWER,
     CHECK,
-    FOLDER,
-    MASTERS,
     Exercise,
     first_line,
+    named,
     read,
     variants,
 )
@@ -70,10 +69,7 @@ def varied(name: str, secret: str) -> Exercise:
 
     Raises: ValueError if there is no such exercise, or only one variant of it.
     """
-    path = FOLDER / f"{name}.md"
-    if path not in MASTERS:
-        known = ", ".join(each.stem for each in MASTERS)
-        raise ValueError(f"EXERCISES names {name!r}; take some of: {known}.")
+    path = named(name)
     _, *others = variants(path)
     if not others:
         raise ValueError(f"{name} has no variant but the published one; take another exercise.")
@@ -86,12 +82,12 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
     Raises: ValueError that names what can't be assigned.
     """
     if not secret:
-        raise ValueError("SECRET is empty; give a word that only the instructors know.")
+        raise ValueError("the secret is empty; give a word that only the instructors know.")
     questions = list(questions)
     points = {question.name: question.points for question in questions}
     items = [*exercises, *(f"{name}:{most}" for name, most in points.items())]
     if not items:
-        raise ValueError('EXERCISES is empty; name some, such as EXERCISES="holes saving".')
+        raise ValueError("no exercise is named; name some, such as: holes saving.")
     names = [*exercises, *(question.name for question in questions)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)}: named twice; each question needs its own name.")

@@ -124,8 +124,8 @@ def assignment_of(submissions: list[Submission], secret: str) -> Assignment:
     if not made:
         told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
         raise ValueError(
-            f"No submission is of an assignment made with this SECRET: {told}. "
-            'Give the SECRET of `make assignment`, or name what was asked: EXERCISES="...".'
+            f"No submission is of an assignment made with this secret: {told}. "
+            "Give that of the assignment, or name the exercises that were asked."
         )
     if first[1] == second[1]:
         raise ValueError(

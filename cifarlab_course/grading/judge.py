@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cifarlab_course.exercises.master import ROOT, Check, Exercise, steps
+from cifarlab_course import ROOT
+from cifarlab_course.exercises.master import Check, Exercise, steps
 
 SCRIPT = Path(__file__).with_name("runner.py")
 START = 120  # seconds that a runner may take to load PyTorch, on a busy machine

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from cifarlab_course.exercises.master import ROOT
+from cifarlab_course import ROOT
 from cifarlab_course.grading.judge import SCRIPT, Runner, Stopped
 
 MEMORY = 2**31  # bytes, all processes of a submission together
@@ -41,7 +41,7 @@ ENVIRONMENT = {
 REMEDY = (
     "Install bubblewrap 0.8 or newer (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf "
     "install bubblewrap) on a Linux that allows user namespaces; or grade in a virtual machine "
-    "that you can throw away, with UNSAFE=1."
+    "that you can throw away, with --unsafe (UNSAFE=1 behind make)."
 )
 
 

@@ -1,13 +1,10 @@
 """Run every lesson with other versions: those of Colab, and the oldest that pyproject.toml allows.
 
-    course colab-check [--only colab | --only oldest]
-
 Each has an environment of its own in _build/colab-check, made at the first call: 5 GB where pip
 finds PyTorch for graphics cards only. The package is installed there as in Colab, not read from
 the sources. No cell may fail; how a number is printed may differ. Exit status 1 if a lesson fails.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -16,8 +13,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cifarlab_course import ROOT
 from cifarlab_course.lessons.constraints import asked
-from cifarlab_course.lessons.notebooks import LESSONS, ROOT
+from cifarlab_course.lessons.notebooks import LESSONS
 
 HOME = ROOT / "_build" / "colab-check"
 PYTHONS = {"colab": "3.13", "oldest": "3.11"}
@@ -83,13 +81,10 @@ def passes(python: Path, lesson: Path) -> bool:
     )
 
 
-def main() -> int:
-    """Build what is missing, run all lessons, and say in a line each how it went."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PYTHONS)
-    only = parser.parse_args().only
+def check(names: list[str]) -> int:
+    """Build what is missing, run all lessons, say in a line each how it went; 1 if one failed."""
     summary, failed = [], 0
-    for name in [only] if only else PYTHONS:
+    for name in names:
         python = build(name)
         about = subprocess.run(
             [python, "-c", VERSIONS], capture_output=True, text=True, check=True
@@ -100,7 +95,3 @@ def main() -> int:
         summary.append(f"{name}: {result}{' but ' * bool(wrong)}{', '.join(wrong)} ({about})")
     print("", *summary, sep="\n")
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

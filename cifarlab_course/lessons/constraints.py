@@ -9,7 +9,6 @@ The list is what pyproject.toml asks for, and whatever that asks for in turn.
 import itertools
 import platform
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -19,8 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cifarlab._files import replacing
+from cifarlab_course import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "constraints" / "ci.txt"
 UNKNOWN = "not stated"
 
@@ -96,18 +95,15 @@ def lines() -> list[str]:
     ]
 
 
-def main() -> int:
-    """Write the file."""
+def write() -> Path:
+    """Write the file; its path.
+
+    Raises: ValueError if something that is asked for is not installed.
+    """
     try:
         text = "\n".join(lines()) + "\n"
     except PackageNotFoundError as error:
-        print(f"constraints: {error}; `make test` installs all that is asked for", file=sys.stderr)
-        return 2
+        raise ValueError(f"{error}; `make test` installs all that is asked for.") from error
     with replacing(TARGET) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(TARGET.relative_to(ROOT))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return TARGET

@@ -1,14 +1,6 @@
-"""Keep the lessons true: run them and store their outputs, or say what is wrong with one.
+"""Keep the lessons true: run them and store their outputs, or say what is wrong with one."""
 
-course notebooks store [LESSON ...]    run from the top, store normalised outputs
-course notebooks check [LESSON ...]    one line per fault; exit status 1 if any
-course notebooks link [LESSON ...]     address and branch of _config.yml, and README.md's
-"""
-
-import argparse
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +10,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from cifarlab._files import replacing
+from cifarlab_course import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "lessons").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"  # as a tag; nbval knows it as a comment too, in capitals
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -191,32 +183,3 @@ def faults_of_markdown(cell: NotebookNode, levels: list[int]) -> Iterator[str]:
         if len(heading) > levels[-1] + 1:
             yield f"{where}: heading level {len(heading)} follows level {levels[-1]}"
         levels.append(len(heading))
-
-
-# -------------------------------------------------------------------------------------- main
-
-
-def main() -> int:
-    """Do what the command line asks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["store", "check", "link"])
-    parser.add_argument("lessons", nargs="*", type=Path, default=LESSONS)
-    options = parser.parse_args()
-    os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people, not for stored outputs
-    found = 0
-    if options.command == "link":
-        link_readme()
-    for path in options.lessons:
-        if options.command == "store":
-            print(f"running {path.name}", flush=True)
-            store(path)
-        if options.command == "link":
-            link(path)
-        for fault in faults(nbformat.read(path, as_version=4)):
-            print(f"{path.name}: {fault}")
-            found += 1
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,12 @@
 """Keep the results in prose equal to the records they come from.
 
-    course results write    put the records' numbers into the text
-    course results check    one line per fault; exit status 1 if any
-
 In lessons, in the book's pages and in README.md a result stands between two comments, which no
 reader sees: the record's name, the path of the number in its JSON, and how Python formats it.
 
     It reached <!-- baseline-seed0 history.-1.train.accuracy .2f -->80.12<!-- end --> %.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +14,7 @@ import nbformat
 
 from cifarlab import records, schema
 from cifarlab._files import replacing
-from cifarlab_course.lessons.notebooks import LESSONS, ROOT
+from cifarlab_course import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "book").rglob("*.md"))]
 RESULT = re.compile(r"<!-- (\S+) (\S+) (\S+) -->(.*?)<!-- end -->", re.DOTALL)
@@ -95,23 +90,3 @@ def write(path: Path) -> None:
         text = renewed(path.read_text(encoding="utf-8"))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def main() -> int:
-    """Do what the command line asks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["write", "check"])
-    options = parser.parse_args()
-    found = 0
-    for path in [*PAGES, *LESSONS]:
-        if options.command == "write":
-            write(path)
-        for where, text in markdown(path):
-            for fault in faults(text):
-                print(f"{where}: {fault}")
-                found += 1
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,13 +3,12 @@
     course validate                  all of them
     course validate --only NAME      one lesson, or long-tests: such as after mending it
     course validate --mode GPU       only in the modes of that name, neither in odd places
-                                              nor the long tests; --jobs 8: so many at a time
+                                     nor the long tests; --jobs 8: so many at a time
 
 Writes a dated report to validation/, anew after every check, to be committed: the colophon shows
 it. Exit status 1 if anything failed; the report then says what.
 """
 
-import argparse
 import copy
 import datetime
 import os
@@ -30,7 +29,8 @@ import torch
 from cifarlab import records
 from cifarlab._files import replacing
 from cifarlab.numerics import fastest
-from cifarlab_course.lessons.notebooks import LESSONS, ROOT
+from cifarlab_course import ROOT
+from cifarlab_course.lessons.notebooks import LESSONS
 
 LONG_TESTS = "long-tests"
 PACKAGES = ["torch", "torchvision", "albumentations", "numpy", "ipywidgets", "nbval"]
@@ -176,39 +176,40 @@ def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -
         temporary.write_text("\n".join(report), encoding="utf-8")
 
 
-def main(arguments: list[str] | None = None, folder: Path = ROOT / "validation") -> int:
-    """Run the checks and write the report into `folder`; exit status 1 if one failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[*(path.stem for path in LESSONS), LONG_TESTS])
-    parser.add_argument("--mode", metavar="NAME", default="", help=f"of: {', '.join(modes())}")
-    parser.add_argument("--jobs", type=int, default=1, help="checks at a time, in the modes (1)")
-    options = parser.parse_args(arguments)
-    chosen = {name: env for name, env in modes().items() if name.startswith(options.mode)}
-    if not chosen or options.jobs < 1:
-        parser.error(f"--mode {options.mode} --jobs {options.jobs}; modes: {', '.join(modes())}.")
+def validate(
+    only: str | None = None, mode: str = "", jobs: int = 1, folder: Path = ROOT / "validation"
+) -> int:
+    """Run the checks, `jobs` at a time, write the report into `folder`; 1 if one failed, else 0.
+
+    `only` is a lesson, or long-tests; `mode` is what the modes to run begin with.
+
+    Raises: ValueError if there is no such lesson or mode.
+    """
+    if only not in (None, LONG_TESTS, *(path.stem for path in LESSONS)):
+        known = ", ".join([*(path.stem for path in LESSONS), LONG_TESTS])
+        raise ValueError(f"--only {only}; it is one of: {known}.")
+    chosen = {name: env for name, env in modes().items() if name.startswith(mode)}
+    if not chosen:
+        raise ValueError(f"--mode {mode}; here the modes are: {'; '.join(modes())}.")
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
     if named := os.environ.get("CIFARLAB_DATA"):
         os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
     today = datetime.datetime.now(datetime.UTC).date()
     device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
-    part = [each for each in (options.only, options.mode) if each]  # a part is no whole report
+    part = [each for each in (only, mode) if each]  # a part is no whole report
     title = ": ".join([f"{today}, {records.processor(fastest(device))}", *part])
     name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
     path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
     rows = []
     for row in checks(
-        [path for path in LESSONS if options.only in (None, path.stem)],
+        [path for path in LESSONS if only in (None, path.stem)],
         chosen,
-        options.jobs,
-        elsewhere=not options.mode,
-        long=options.only in (None, LONG_TESTS) and not options.mode,
+        jobs,
+        elsewhere=not mode,
+        long=only in (None, LONG_TESTS) and not mode,
     ):
         rows.append(row)
         write_report(path, title, rows, finished=False)
     write_report(path, title, rows, finished=True)
     print(f"\n{path}: commit it, and the colophon shows it")
     return 0 if all(passed for _, _, passed, _ in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
