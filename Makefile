@@ -85,7 +85,12 @@ assignment: .venv/all ## Make an assignment and its key: make assignment EXERCIS
 	@$(COURSE) assignment $$EXERCISES $${OUT:+--out "$$OUT"} $${TITLE:+--title "$$TITLE"} \
 		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
+# What learners may use besides (EXTRA) leaves the versions of all else as they are.
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+ifneq ($(EXTRA),)
+	@$(BIN)/pip freeze --exclude-editable > .venv/frozen.txt
+	$(BIN)/pip install --quiet --constraint .venv/frozen.txt $(EXTRA)
+endif
 	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
 		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
 		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import textwrap
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,27 @@ def fingerprint(*splits: data.Split) -> str:
         digest.update(np.ascontiguousarray(split.images))
         digest.update(np.ascontiguousarray(split.labels))
     return digest.hexdigest()
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Where two runs' identities differ, in words: "seed (0 there, 1 here)"."""
+    words = []
+    for name, value in here.items():
+        before = there.get(name)
+        if before == value:
+            continue
+        if name == "recipe":
+            changed = "; ".join(
+                f"{field}: {before[field]!r} there, {value[field]!r} here"
+                for field in value
+                if before[field] != value[field]
+            )
+            words.append(f"recipe ({changed})")
+        elif name == "data":  # a fingerprint says nothing to a reader
+            words.append("data")
+        else:
+            words.append(f"{name} ({before!r} there, {value!r} here)")
+    return words
 
 
 @dataclass
@@ -65,11 +87,13 @@ class Checkpoint:
         saved = self._read()
         # What was not yet noted then was as it is by default.
         before = {"data": self.identity["data"], **saved["run"]}
-        differ = [name for name in self.identity if before.get(name) != self.identity[name]]
-        if differ:
+        if differences := _differences(before, self.identity):
+            # The wish for more epochs is the commonest.
+            fixed = before["recipe"]["epochs"] != self.identity["recipe"]["epochs"]
             raise ValueError(
-                f"{self.path} is of another run: its {', '.join(differ)} differ. "
-                "Resume with what it was started with, or start anew in another folder."
+                f"{self.path} is of another run; what differs: {', '.join(differences)}. "
+                + fixed * "A run can't be made longer: its learning rates are planned to its end. "
+                + "Resume with what it was started with, or start anew in another folder."
             )
         for name, part in self.parts.items():
             state = saved["state"][name]
@@ -77,10 +101,11 @@ class Checkpoint:
                 continue  # the run began in a precision that needs none: a fresh one does
             try:
                 part.load_state_dict(state)
-            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            except Exception as error:  # torch has no class of its own for it
+                reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
                 raise ValueError(
-                    f"{self.path} holds a {name} that does not fit the one of this run "
-                    f"({str(error).splitlines()[0]}). Start anew in another folder."
+                    f"{self.path} holds a {name} that does not fit the one of this run ({reason}). "
+                    "Start anew in another folder."
                 ) from error
         return saved["epochs"]
 

@@ -7,6 +7,7 @@ Each command imports what it needs when it is called: PyTorch takes seconds, `--
 
 import argparse
 import dataclasses
+import fnmatch
 import importlib
 import inspect
 import json
@@ -94,7 +95,27 @@ def parser() -> argparse.ArgumentParser:
         "network", help=f"MODULE:NAME of what makes it, or one of: {', '.join(NETWORKS)}"
     )
     field.add_argument("--input", default="32", help="pixels of the image: 224, or 480x640")
-    field.add_argument("--layer", action="append", default=[], help="only this; may be repeated")
+    field.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        help="only this, or what a pattern such as 'layer*' matches; may be repeated",
+    )
+    field.add_argument("--channels", type=int, help="of the image, if the layers don't tell")
+    field.add_argument(
+        "--depth", type=int, help="only layers of so many names, such as 2 for layer1.0"
+    )
+    field.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="[NAME=]VALUE",
+        help="an argument for what makes the network; may be repeated",
+    )
+    field.add_argument(
+        "--format", choices=["text", "markdown", "csv"], default="text", help="of the table"
+    )
     field.add_argument(
         "--through-gates",
         action="store_true",
@@ -214,54 +235,112 @@ def list_records(options: argparse.Namespace) -> None:
 
 def show_fields(options: argparse.Namespace) -> None:
     """`cifarlab receptive-field`: the table, or a line for each of the layers asked for."""
+    from cifarlab import _arguments as arguments
     from cifarlab import receptive_field
 
     if not re.fullmatch(r"\d+(x\d+)?", options.input):
         raise ValueError(f"--input {options.input}; write 224, or 480x640 for height x width.")
     height, _, width = options.input.partition("x")
-    analysis = receptive_field.analyze(
-        find_network(options.network),
-        (int(height), int(width or height)),
-        through_gates=options.through_gates,
-    )
-    fields = [field_of(analysis, layer) for layer in options.layer]  # all, or one refusal
-    for layer, field in zip(options.layer, fields, strict=True):
+    refusal = None
+    try:
+        analysis = receptive_field.analyze(
+            find_network(options.network, options.options),
+            (int(height), int(width or height)),
+            channels=options.channels,
+            through_gates=options.through_gates,
+        )
+    except receptive_field.Refused as error:  # what came before it is known
+        analysis, refusal = error.analysis, error
+        if options.layer or not analysis.table():
+            raise
+    fields = [pair for layer in options.layer for pair in fields_of(analysis, layer)]
+    for layer, field in fields:
         facts = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
-        middle = tuple(units // 2 for units in field.units)
-        seen = field.box(*middle, clipped=True)
+        seen = field.box(*field.centre, clipped=True)
         show(
             options,
-            {"layer": layer, **facts, "unit": middle, "sees": seen},
-            f"{layer}: {field}; unit {middle} sees {seen}",
+            {
+                "layer": layer,
+                **facts,
+                "exact": field.exact,
+                "unit": field.centre,
+                "sees": named(seen),
+            },
+            f"{layer}: {field}; unit {field.centre} sees {seen}",
         )
-    if not options.layer:
-        table = analysis.table()
-        for row in table if options.json else []:
-            show(options, row._asdict(), "")
-        if not options.json:
-            print(table)
+    if options.layer:
+        return
+    table = analysis.table()
+    if options.depth is not None:
+        arguments.whole("--depth", options.depth, 1)
+        rows = [row for row in table if row.layer.partition(": ")[0].count(".") < options.depth]
+        table = receptive_field.Table(rows)
+    if options.json:
+        facts = {"input": analysis.size, "missing": analysis.missing}
+        print(json.dumps({**facts, "layers": [row._asdict() for row in table]}))
+    else:
+        print(
+            {"text": str, "markdown": lambda t: t.markdown(), "csv": lambda t: t.csv()}[
+                options.format
+            ](table)
+        )
+        if options.format == "text":
+            for line in closing(analysis, options.through_gates):
+                print(line)
+    if refusal:
+        raise ValueError(f"the table ends before {refusal}")
 
 
-def field_of(analysis: "receptive_field.Analysis", layer: str) -> "receptive_field.Field":
-    """The field of one layer.
+def closing(analysis: "receptive_field.Analysis", through_gates: bool) -> list[str]:
+    """What most people ask for: the last map, and whether its middle sees all of the image."""
+    last = analysis.last_map
+    if last is None:
+        return []
+    seen = last.box(*last.centre, clipped=True)
+    everything = (0, 0, *(size - 1 for size in analysis.size))
+    whole = "the whole image" if seen == everything else f"{seen}"
+    lines = [f"last map: {last}; its middle unit, {last.centre}, sees {whole}"]
+    if last.stride == (0, 0) and not through_gates:
+        lines.append("where the jump is 0, all units see all; --through-gates looks past gates")
+    return lines
+
+
+def named(box: "receptive_field.Box | None") -> dict[str, int] | None:
+    """A box with its names, for JSON."""
+    return box and box._asdict()
+
+
+def fields_of(analysis: "receptive_field.Analysis", layer: str) -> list[tuple]:
+    """Names and fields of the layers of this name, or that match this pattern.
 
     Raises: ValueError if there is no such layer, or it gives several maps.
     """
     from cifarlab import receptive_field
 
+    if any(sign in layer for sign in "*?["):
+        names = fnmatch.filter(analysis.names, layer)
+        found = [(name, analysis[name]) for name in names]
+        found = [(n, each) for n, each in found if isinstance(each, receptive_field.Field)]
+        if found:
+            return found
+        raise ValueError(
+            f"no layer matches {layer!r}; some that ran: {', '.join(analysis.names[:5])}"
+        )
     try:
         field = analysis[layer]
     except KeyError as error:
         raise ValueError(error.args[0]) from error
     if not isinstance(field, receptive_field.Field):
         raise ValueError(f"{layer} gives several maps; name a layer inside it.")
-    return field
+    return [(layer, field)]
 
 
-def find_network(name: str) -> "nn.Module":
-    """A network by its name here, or made by what `module:name` means to Python.
+def find_network(name: str, options: Sequence[str] = ()) -> "nn.Module":
+    """A network by its name here, or what `module:name` means to Python: one, or what makes one.
 
-    Raises: ValueError if there is no such thing, or it makes no network without arguments.
+    `options` are its arguments, as NAME=VALUE or VALUE.
+
+    Raises: ValueError if there is no such thing, or it makes no network of these arguments.
     """
     from torch import nn
 
@@ -270,20 +349,43 @@ def find_network(name: str) -> "nn.Module":
     if ":" not in name:
         return model.create(name)
     module, _, attribute = name.partition(":")
+    values = [value_of(option) for option in options if "=" not in option]
+    settings = {
+        key: value_of(value) for key, equals, value in (o.partition("=") for o in options) if equals
+    }
     folder = os.getcwd()  # where a learner's own file lies
     sys.path.insert(0, folder)
     try:
-        make = getattr(importlib.import_module(module), attribute)
-        # Only the layers matter, so torchvision need not fetch weights.
+        make = getattr(importlib.import_module(module.removesuffix(".py")), attribute)
+        if isinstance(make, nn.Module):
+            return make
+        # Only the layers matter, so torchvision and others need not fetch weights.
         known = inspect.signature(make).parameters
-        found = make(**({"weights_backbone": None} if "weights_backbone" in known else {}))
+        for weights in ("weights_backbone", "encoder_weights"):
+            if weights in known:
+                settings.setdefault(weights, None)
+        found = make(*values, **settings)
     except (Exception, SystemExit) as error:  # whatever somebody's own file may raise
-        raise ValueError(f"{name} makes no network: {type(error).__name__}: {error}") from error
+        hint = "; give arguments by --with" if isinstance(error, TypeError) else ""
+        raise ValueError(
+            f"{name} makes no network: {type(error).__name__}: {error}{hint}"
+        ) from error
     finally:
         sys.path.remove(folder)  # that file may have put others before it
     if not isinstance(found, nn.Module):
         raise ValueError(f"{name} makes a {type(found).__name__}, not a torch.nn.Module.")
     return found
+
+
+def value_of(text: str) -> object:
+    """A value as Python or JSON writes it; anything else is a name."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 if __name__ == "__main__":

@@ -138,7 +138,8 @@ def find() -> Path:
 def by_hand(folder: Path) -> str:
     """How to get CIFAR-10 into `folder` without this program."""
     return (
-        f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}) and unpack it, so that "
+        f"By hand: fetch {CIFAR10.url} (md5 {CIFAR10.tgz_md5}; `curl -C - -O` goes on where it was "
+        "cut off) and unpack it, so that "
         f"{folder / CIFAR10.base_folder} holds data_batch_1 to data_batch_5, test_batch and "
         "batches.meta; or unpack it elsewhere, and let CIFARLAB_DATA name the folder around it."
     )
@@ -179,7 +180,13 @@ def download(folder: Path) -> None:
     # torchvision: RuntimeError for a wrong md5; HTTPException: the connection broke off.
     except (OSError, RuntimeError, HTTPException) as error:
         if flaws(folder):  # else another process was faster, and in the way
-            raise OSError(f"CIFAR-10 could not be fetched: {error}. {by_hand(folder)}") from error
+            reason = str(error).rstrip(".")
+            if isinstance(error, RuntimeError):
+                reason = (
+                    "what came is not the archive, for its md5 is wrong; the connection broke off, "
+                    "or a log-in page of the network came in its place"
+                )
+            raise OSError(f"CIFAR-10 could not be fetched: {reason}. {by_hand(folder)}") from error
 
 
 def load() -> tuple[Split, Split]:
@@ -343,12 +350,29 @@ AUGMENTATIONS = {
 }
 
 
+class Pipeline(A.Compose):
+    """Steps for one image, (H, W, 3) uint8; without a check they make black of white floats."""
+
+    def __call__(self, *positional, image: np.ndarray | None = None, **others) -> dict:
+        """What the steps make of `image`.
+
+        Raises: TypeError or ValueError if it is no such array.
+        """
+        if isinstance(image, np.ndarray) and image.dtype != np.uint8:
+            raise ValueError(
+                f"image={arguments.shown(image)}; it must be uint8, 0 to 255. One of 0 to 1 "
+                "becomes that by (255 * image).round().astype(np.uint8)."
+            )
+        arguments.shaped("image", image, np.ndarray, ("H", "W", 3), "uint8")
+        return super().__call__(*positional, image=image, **others)
+
+
 def pipeline(
     augmentation: str = "none",
     *,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
-) -> A.Compose:
+) -> Pipeline:
     """The named augmentation, then normalisation: (H, W, 3) uint8 in, (3, H, W) float32 out.
 
     `mean` and `std` are per channel, of pixels in [0, 1]. Call it as `pipeline(...)(image=image)
@@ -361,7 +385,7 @@ def pipeline(
     arguments.one_of("augmentation", augmentation, AUGMENTATIONS)
     mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
     steps = [*AUGMENTATIONS[augmentation](), A.Normalize(mean, std), ToTensorV2()]
-    return A.Compose(steps, strict=True)  # strict: a misspelt argument is an error
+    return Pipeline(steps, strict=True)  # strict: a misspelt argument is an error
 
 
 def denormalize(

@@ -51,7 +51,8 @@ def predict(
 
     Leaves `network` in eval mode, on the device where it was.
 
-    Raises: TypeError if `network` is none; ValueError if `batches` holds nothing.
+    Raises: TypeError if `network` is none; ValueError if `batches` holds nothing, or the network
+    gives an image no row of scores.
     """
     arguments.instance("network", network, nn.Module)
     numerics = numerics or fastest()
@@ -59,7 +60,9 @@ def predict(
     with placed(network, numerics):
         network.eval()
         for batch_images, batch_labels in batches:
-            outputs.append(numerics.compute(network, batch_images).log_softmax(dim=1).cpu())
+            scores = numerics.compute(network, batch_images)
+            _check_scores(scores, batch_images)
+            outputs.append(scores.log_softmax(dim=1).cpu())
             labels.append(batch_labels)
     if not outputs:
         raise ValueError("batches holds no image; give it one or more.")
@@ -282,7 +285,7 @@ def train_epoch(run: Run, batches: Batches) -> Score:
     for images, labels in batches:
         labels = labels.to(run.numerics.device, non_blocking=True)  # (B,)
         outputs = run.numerics.compute(run.network, images)  # (B, classes)
-        _check_scores(outputs, run.classes)
+        _check_scores(outputs, images, run.classes)
         loss = F.cross_entropy(outputs, labels, label_smoothing=run.recipe.label_smoothing)
         if not math.isfinite(loss.item()):
             raise run.diverged(f"the loss is {loss.item()} in")
@@ -294,7 +297,16 @@ def train_epoch(run: Run, batches: Batches) -> Score:
     return Score(loss_sum / images_seen, 100 * correct / images_seen)
 
 
-def _check_scores(outputs: Tensor, classes: int) -> None:
+def _check_scores(outputs: Tensor, images: Tensor, classes: int = 1) -> None:
+    """Nothing, if they are a row of `classes` scores or more for each image.
+
+    Raises: ValueError that says so.
+    """
+    if outputs.ndim != 2 or len(outputs) != len(images):
+        raise ValueError(
+            f"the network gives {tuple(outputs.shape)} for {len(images)} images; it must give a "
+            f"row of scores for each: ({len(images)}, classes)."
+        )
     if outputs.shape[1] < classes:  # torch would name an index, or stop the GPU
         raise ValueError(
             f"images of {classes} classes meet a network of {outputs.shape[1]} scores; "
@@ -491,7 +503,7 @@ def find_learning_rate(
                 learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
                 optimizer.param_groups[0]["lr"] = learning_rate
                 outputs = numerics.compute(network, images)
-                _check_scores(outputs, len(train.classes))
+                _check_scores(outputs, images, len(train.classes))
                 loss = F.cross_entropy(outputs, labels.to(numerics.device))
                 average = smoothing * average + (1 - smoothing) * loss.item()
                 smoothed = average / (1 - smoothing ** (step + 1))  # as if it had not started at 0

@@ -244,8 +244,9 @@ def grade(options: argparse.Namespace) -> int:
         rows = gradebook.write(out, results, asked, entries)
     except NotStarted as error:
         raise ValueError(str(error)) from error
-    except KeyboardInterrupt:
-        print("course grade: stopped; the same command goes on from here.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        names = f" while it graded {stopped}" if str(stopped) else ""
+        print(f"course grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
         return 130
     flagged = [learner for learner, row in rows.items() if row.flags]
     print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")

@@ -252,6 +252,47 @@ def numbers_of_other_types(draft):
     )
 
 
+@case("honest", ALL, quick=True)
+def numbers_that_are_exact_or_long(draft):
+    draft.answer(HOLES)["source"] += (
+        "\n\nfrom fractions import Fraction\nwhole = holes\nholes = lambda d: Fraction(whole(d))"
+    )
+    draft.answer(SAVING)["source"] += (
+        f"\n\nfrom decimal import Decimal\nof = {function(SAVING)}\n"
+        f"{function(SAVING)} = lambda *s: LONG(of(*s))"
+    )
+    draft.first("import numpy as np\nLONG = np.longdouble")
+
+
+@case("honest", ALL, quick=True)
+def a_module_of_its_own(draft):
+    draft.first(f"%%writefile mine.py\n{named(HOLES, 'count')}")
+    draft.say(HOLES, "from mine import count\n\ndef holes(dilations):\n    return count(dilations)")
+
+
+@case("honest", ALL, quick=True)
+def workers_that_load_data(draft):
+    """PyTorch, which none of the questions needs, with processes that share memory."""
+    draft.answer(SOFTMAX)["source"] += """
+
+import multiprocessing
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+rows = DataLoader(TensorDataset(torch.arange(6.0)), batch_size=2, num_workers=2)
+assert torch.cat([row for row, in rows]).tolist() == [0, 1, 2, 3, 4, 5]
+with multiprocessing.Pool(2) as pool:
+    assert pool.map(abs, [-1, -2]) == [1, 2]
+"""
+
+
+@case(
+    "honest", (4, 2, 0), flag="softmax: there is no pandas_of_colab where it was graded", quick=True
+)
+def a_package_that_the_grader_lacks(draft):
+    draft.say(SOFTMAX, "import pandas_of_colab as pd\n" + body(SOFTMAX))
+
+
 @case("honest", ALL)
 def a_class_that_can_be_called(draft):
     draft.say(
@@ -377,9 +418,22 @@ def the_stub_left_and_the_answer_below(draft):
         draft.answer(exercise)["source"] = exercise.stub
 
 
-@case("damaged", ALL)
-def an_old_wrong_answer_below(draft):
+@case("damaged", (0, 2, 3), flag="holes: 2 answers; the last of them counts")
+def a_wrong_answer_below_the_right_one(draft):
     draft.below(HOLES, f"{marker(HOLES)}\ndef holes(dilations):\n    return 0")
+
+
+@case("damaged", ALL, flag="holes: 2 answers; the last of them counts", quick=True)
+def the_right_answer_below_a_wrong_one(draft):
+    draft.below(HOLES, draft.answer(HOLES)["source"])
+    draft.say(HOLES, "def holes(dilations):\n    return 0")
+
+
+@case("damaged", ALL, flag="holes: 2 answers; the last of them counts")
+def an_answer_that_uses_the_one_above(draft):
+    draft.below(
+        HOLES, f"{marker(HOLES)}\nfirst = holes\ndef holes(dilations):\n    return first(dilations)"
+    )
 
 
 @case("damaged", ALL)
@@ -736,7 +790,7 @@ def memory_hog(draft):
     draft.say(HOLES, "held = []\nwhile True:\n    held.append(bytearray(b'x') * 10**7)")
 
 
-@case("hostile", (0, 2, 3), flag="holes: it")
+@case("hostile", (0, 2, 3))
 def shared_memory_hog(draft):
     draft.say(
         HOLES,
@@ -745,7 +799,7 @@ def shared_memory_hog(draft):
     )
 
 
-@case("hostile", (0, 2, 3), flag="holes: it")
+@case("hostile", (0, 2, 3))
 def memory_hog_in_files_without_names(draft):
     draft.say(
         HOLES,
@@ -896,7 +950,7 @@ def patched_json_and_print(draft):
     )
 
 
-@case("hostile", NONE)
+@case("hostile", NONE, flag="holes: it ended its own process")
 def patched_runner(draft):
     draft.stubs().first(
         "import __main__\n__main__.plain = lambda value, depth=0: 1\n"
@@ -992,7 +1046,7 @@ if written:
 def write_outside(draft):
     """It answers rightly if it could write where it must not."""
     package = str(Path(assignment.__file__).resolve().parents[2] / "cifarlab" / "planted.py")
-    places = [package, "/usr/planted", "/etc/planted", "/planted", "/dev/shm/planted", "/dev/x"]
+    places = [package, "/usr/planted", "/etc/planted", "/planted", "/dev/planted", "/tmp/planted"]
     draft.say(HOLES, OUTSIDE.format(places=places, right=indented(body(HOLES))))
 
 
@@ -1018,7 +1072,7 @@ import os
 def flood(data, times):
     for descriptor in range(3, 256):
         try:
-            if "pipe" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            if "socket" in os.readlink(f"/proc/self/fd/{descriptor}"):
                 for _ in range(times):
                     os.write(descriptor, data)
         except OSError:
@@ -1043,6 +1097,131 @@ def forged_answers_on_the_pipe(draft):
     lines += ['{"values": [0, 0, 0, 0, 0, 0]}', '{"ended": 0}', "[]", "nothing", '{"a": ' * 9]
     text = "".join(f"{line}\n" for line in lines)
     draft.say_all(FLOOD + f"flood({text!r}.encode(), 1)")
+
+
+# Walks up to the frame that serves this attempt, and answers in its place.
+FORGE = """
+def forge(end):
+    import json, os, sys
+    frame = sys._getframe()
+    while frame.f_code.co_name != "serve":
+        frame = frame.f_back
+    here, names = frame.f_locals, frame.f_globals
+    reads = here.get("lines") or here["requests"]
+    writes = here.get("lines") or here["answers"]
+    fine = {"text": "", "error": None}
+    first = {part: [fine] * len(here["first"][part]) for part in here["first"]}
+    print(json.dumps(first), file=writes, flush=True)
+    end(reads, writes, lambda steps: names["take_steps"](steps, here["shell"].user_ns))
+    os._exit(0)
+"""
+TAKE = """
+def take(reads, writes, values):
+    import json
+    steps = json.loads(reads.readline())["steps"]
+    print(json.dumps({"values": values(steps)}), file=writes, flush=True)
+"""
+NO_IDEA = "def holes(dilations):\n    return 0\n"
+
+
+@case("hostile", (0, 2, 3), quick=True)
+def a_forged_verdict(draft):
+    draft.say(HOLES, NO_IDEA + FORGE + TAKE + "forge(take)")
+
+
+@case("hostile", (0, 2, 3), flag="holes: it ended its own process")
+def an_end_before_the_values(draft):
+    draft.say(HOLES, NO_IDEA + FORGE + "forge(lambda reads, writes, values: reads.readline())")
+
+
+@case("hostile", (0, 2, 3), flag="holes: it said more than it was asked for", quick=True)
+def a_verdict_said_twice(draft):
+    """All that it says is right."""
+    twice = "def twice(*all):\n    take(*all)\n    print('{}', file=all[1], flush=True)\n"
+    draft.answer(HOLES)["source"] += "\n" + FORGE + TAKE + twice + "forge(twice)"
+
+
+@case("hostile", (0, 2, 3), flag="seconds", quick=True)
+def a_runner_that_is_stopped(draft):
+    """Nobody reads what is sent to it any more; after a minute it is woken again."""
+    stop = """
+def stop(*all):
+    import os, signal, time
+    if os.getppid() < 60:  # only in a sandbox
+        os.kill(os.getppid(), signal.SIGSTOP)
+        take(*all)
+        print('{"ended": 0}', file=all[1], flush=True)
+        time.sleep(60)
+        os.kill(os.getppid(), signal.SIGCONT)
+"""
+    draft.answer(HOLES)["source"] += "\n" + FORGE + TAKE + stop + "forge(stop)"
+    draft.insert(len(draft.cells), "x = 1  # " + "y" * 300_000)  # more than a pipe holds
+
+
+@case("hostile", (0, 2, 3), flag="holes: 5 answers; the last of them counts")
+def five_guesses(draft):
+    for number in range(4):
+        draft.below(HOLES, f"{marker(HOLES)}\ndef holes(dilations):\n    return {number}")
+
+
+@case("hostile", (0, 2, 3))
+def another_guess_at_each_attempt(draft):
+    """It counts the attempts wherever a file can be left; the second one is right."""
+    draft.say(
+        HOLES,
+        "import glob, os\nnumber = 0\nfor place in (os.getcwd(), os.environ['HOME'], '/dev/shm'):\n"
+        "    number = max(number, len(glob.glob(f'{place}/guess*')))\n"
+        "    try:\n        open(f'{place}/guess{number}', 'w').close()\n"
+        "    except OSError:\n        pass\n"
+        + named(HOLES, "right")
+        + "holes = right if number else lambda dilations: 0",
+    )
+
+
+@case("hostile", (4, 0, 3))
+def hidden_tests_kept_for_a_page(draft):
+    """What is asked of one answer, the next one would have its learner told."""
+    keep = """
+def keep(reads, writes, values):
+    import json, os
+    line = reads.readline()
+    for place in (os.getcwd(), os.environ["HOME"], "/dev/shm"):
+        try:
+            open(f"{place}/kept", "w").write(line)
+        except OSError:
+            pass
+    print(json.dumps({"values": values(json.loads(line)["steps"])}), file=writes, flush=True)
+"""
+    tell = """
+import glob, os
+said = "Here it is: "
+for place in (os.getcwd(), os.environ["HOME"], "/dev/shm"):
+    for name in glob.glob(f"{place}/kept"):
+        said += open(name).read()
+raise AssertionError(said)
+"""
+    draft.answer(HOLES)["source"] += "\n" + FORGE + keep + "forge(keep)"
+    draft.say(SAVING, tell)
+
+
+@case("hostile", (4, 2, 1))
+def a_type_named_after_the_hidden_tests(draft):
+    """The name of a type that can't be compared is told; this one is a hidden test."""
+    draft.say(
+        SOFTMAX,
+        body(SOFTMAX) + "\nplain = probabilities\ndef probabilities(logits):\n"
+        "    if logits.shape == (4, 4):\n"
+        "        return type('Here it is: ' + repr(logits), (), {})()\n"
+        "    return plain(logits)",
+    )
+
+
+@case("hostile", (0, 2, 3))
+def an_error_that_does_not_say_what_it_is(draft):
+    draft.say(
+        HOLES,
+        "class Silent(Exception):\n    def __str__(self): raise ValueError\n\nraise Silent",
+    )
 
 
 @case("hostile", NONE)

@@ -273,11 +273,11 @@ def test_a_run_is_not_overwritten_without_being_asked(training):
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--epochs", 5], "recipe"), (["--seed", 1], "seed"), (["--validation"], "images, data")],
+    [(["--epochs", 5], "recipe (epochs: "), (["--seed", 1], "seed"), (["--validation"], "images")],
 )
 def test_a_run_is_not_resumed_as_another(training, options, named):
     training()
-    assert f"its {named} differ" in refused(training("--resume", *options))
+    assert f"what differs: {named}" in refused(training("--resume", *options))
 
 
 def test_a_damaged_checkpoint_is_answered_in_one_line(training, tmp_path):

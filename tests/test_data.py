@@ -356,13 +356,22 @@ def hang_up(archive):
     archive.server_close()
 
 
-@pytest.mark.parametrize("fault", [cut_off, garble, refuse, hang_up])
+def show_a_log_in_page(archive):
+    """As the Wi-Fi of a hotel does, of any address."""
+    archive.content = b"<!DOCTYPE html><title>Welcome</title>" * 9
+
+
+@pytest.mark.parametrize("fault", [cut_off, garble, refuse, hang_up, show_a_log_in_page])
 def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(archive, fault):
     fault(archive)
     with pytest.raises(OSError) as caught:
         data.find()
-    for part in ("could not be fetched", data.CIFAR10.url, data.CIFAR10.tgz_md5):
-        assert part in str(caught.value)
+    message = str(caught.value)
+    for part in ("could not be fetched", data.CIFAR10.url, data.CIFAR10.tgz_md5, "curl -C -"):
+        assert part in message
+    assert ".." not in message.replace("../", ""), "two stops at the end of a reason"
+    if fault in (cut_off, garble, show_a_log_in_page):
+        assert "what came is not the archive" in message and "log-in page" in message
     assert list(archive.cache.iterdir()) == []
     del caught
     with warnings.catch_warnings():
@@ -773,6 +782,43 @@ def test_steps_of_a_pipeline_are_drawn_independently_right_after_reseeding():
         flipped = changed[0, 0, 0] == 0 or changed[-1, 0, 0] == 0
         agree += flipped == (changed == 9).any()
     assert 50 < agree < 150  # of 200, 100 give or take 7; with one seed a step, all 200
+
+
+@pytest.mark.parametrize("name", ["none", "all"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64, np.uint16, bool])
+def test_a_pipeline_refuses_all_but_bytes_and_its_remedy_works(name, dtype):
+    """White of 0 to 1 would be taken for black of 0 to 255, and no one would hear of it."""
+    pipe = data.pipeline(name)
+    with pytest.raises(ValueError, match=r"image=.*uint8.*\(255 \* image\)\.round\(\)") as caught:
+        pipe(image=np.ones((32, 32, 3), dtype))
+    assert np.dtype(dtype).name in str(caught.value)
+    image = np.ones((32, 32, 3))
+    white = (255 * image).round().astype(np.uint8)
+    assert torch.equal(
+        data.pipeline()(image=white)["image"],
+        data.pipeline()(image=np.full((32, 32, 3), 255, np.uint8))["image"],
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((32, 32), np.uint8), np.zeros((3, 32, 32), np.uint8), torch.zeros(3, 8, 8)]
+)
+def test_a_pipeline_refuses_what_is_no_colour_image(wrong):
+    with pytest.raises((TypeError, ValueError), match=r"image=<.*\(H, W, 3\), uint8"):
+        data.pipeline()(image=wrong)
+
+
+def test_a_pipeline_without_an_image_names_it():
+    with pytest.raises(TypeError, match="image=None"):
+        data.pipeline()()
+
+
+def test_floats_come_into_no_batch():
+    """`batches` takes a split, and a split takes bytes alone."""
+    with pytest.raises(ValueError, match=r"images=.*float32.*uint8"):
+        data.Split(np.ones((4, 8, 8, 3), np.float32), np.zeros(4, np.int64), ("a",), "mine")
+    with pytest.raises(TypeError, match="split=<ndarray"):
+        data.batches(np.ones((4, 8, 8, 3), np.float32))
 
 
 def test_an_unknown_augmentation_is_answered_with_the_known_ones():

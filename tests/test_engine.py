@@ -611,11 +611,18 @@ def checkpoint(tiny, shapes, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"recipe": {"epochs": 5}}, "recipe"),
-        ({"recipe": {"std": data.PER_IMAGE_STD}}, "recipe"),
-        ({"seed": 1}, "seed"),
-        ({"images": 190}, "images, data"),
-        ({"source": "CIFAR-10"}, "source"),
+        ({"recipe": {"epochs": 5}}, "recipe (epochs: 3 there, 5 here)"),
+        (
+            {"recipe": {"epochs": 5, "momentum": 0.5}},
+            "recipe (epochs: 3 there, 5 here; momentum: 0.9 there, 0.5 here)",
+        ),
+        ({"recipe": {"std": data.PER_IMAGE_STD}}, "recipe (std: [0.247, 0.2435, 0.2616] there, "),
+        ({"seed": 1}, "seed (0 there, 1 here)"),
+        ({"images": 190}, "images (200 there, 190 here), data"),
+        (
+            {"source": "CIFAR-10"},
+            "source ('synthetic shapes, not CIFAR-10' there, 'CIFAR-10' here)",
+        ),
         ({"pixel": True}, "data"),
         ({"label": True}, "data"),
         ({"held out": True}, "data"),
@@ -634,7 +641,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
     if "held out" in changes:
         held_out = held_out.take(range(49, -1, -1))
     recipe = dataclasses.replace(tiny, **changes.get("recipe", {}))
-    with pytest.raises(ValueError, match=rf"of another run: its {named} differ"):
+    with pytest.raises(ValueError) as caught:
         train(
             recipe,
             (learn, held_out),
@@ -642,6 +649,11 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
             checkpoint=checkpoint,
             resume=True,
         )
+    message = str(caught.value)
+    assert f"{checkpoint} is of another run; what differs: {named}" in message
+    assert "\n" not in message
+    more_epochs = "epochs" in changes.get("recipe", {})
+    assert ("can't be made longer" in message) is more_epochs, "the commonest wish"
 
 
 def test_a_checkpoint_of_before_its_data_were_noted_still_goes_on(tiny, few, tmp_path):
@@ -825,6 +837,24 @@ def test_a_run_goes_on_in_whatever_precision_the_next_machine_has(
     assert [epoch.number for epoch in epochs] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("part", ["network", "optimizer", "schedule", "scaler"])
+@pytest.mark.parametrize("state", [3, None, [], {"a": 1}, "text"], ids=str)
+def test_a_state_of_any_other_kind_is_refused_in_one_line(tiny, few, tmp_path, part, state):
+    """Torch answers with an error of one kind or another, of one line or of many."""
+    path = tmp_path / "checkpoint.pt"
+    next(train_in("fp16", tiny, few, path))
+    saved = torch.load(path, weights_only=True)
+    saved["state"][part] = state
+    torch.save(saved, path)
+    try:
+        epochs = list(train_in("fp16", tiny, few, path, resume=True))
+    except ValueError as error:
+        assert f"{path} holds a {part} that does not fit" in str(error)
+        assert "\n" not in str(error) and len(str(error)) < 500
+    else:
+        assert part in ("schedule", "scaler") and len(epochs) == 3
+
+
 def train_in(precision, recipe, splits, path, **options):
     how = Numerics("cpu", precision, "channels_last")
     return engine.fit(make(recipe), recipe, *splits, checkpoint=path, numerics=how, **options)
@@ -837,6 +867,21 @@ def test_a_checkpoint_that_can_be_read_is_not_called_damaged(tiny, few, tmp_path
     with pytest.raises(ValueError, match=r"checkpoint\.pt .*network.*does not fit") as caught:
         engine.fit(Plain(), tiny, *few, checkpoint=path, resume=True, numerics=FP32)
     assert "damaged" not in str(caught.value)
+    assert "2.weight" in str(caught.value), "the reason is missing"
+
+
+def test_the_scaler_of_a_run_goes_on_where_it_stopped_after_another_precision_as_well(
+    tiny, few, tmp_path
+):
+    """Begun in fp16, an epoch in bf16, on in fp16: a fresh scaler, and an epoch later its own."""
+    path = tmp_path / "checkpoint.pt"
+    for number, precision in enumerate(["fp16", "bf16", "fp16"]):
+        run = train_in(precision, tiny, few, path, resume=number > 0)
+        epochs = list(itertools.islice(run, number + 1))
+        assert epochs[-1].number == number + 1
+        run.close()
+        state = torch.load(path, weights_only=True)["state"]["scaler"]
+        assert bool(state) is (precision == "fp16")
 
 
 @pytest.mark.parametrize("which", ["train", "held_out", "sweep"])
@@ -850,6 +895,36 @@ def test_more_classes_than_the_network_has_scores_are_refused_in_words(tiny, few
             engine.find_learning_rate(make(tiny), tiny, eleven, steps=3, numerics=FP32)
         else:
             list(train(tiny, (eleven, few[1]) if which == "train" else (few[0], eleven)))
+
+
+def test_fewer_classes_than_scores_train_and_are_scored(tiny, few):
+    """The scores of the others learn to be low."""
+    four = data.Split(few[0].images, np.arange(len(few[0])) % 4, tuple("abcd"), "four kinds")
+    network, epochs = train(tiny, (four, four))
+    assert len(epochs) == 3
+    assert len(engine.find_learning_rate(network, tiny, four, steps=3, numerics=FP32).losses) > 0
+    assert engine.evaluate(network, data.batches(four), FP32).accuracy <= 100
+
+
+def test_labels_beyond_the_scores_are_refused_in_words_when_scored(tiny, few):
+    eleven = data.Split(few[0].images, np.arange(len(few[0])) % 11, tuple("abcdefghijk"), "eleven")
+    with pytest.raises(ValueError, match="labels from 0 to 10; the 10 classes are 0 to 9"):
+        engine.evaluate(make(tiny), data.batches(eleven), FP32)
+
+
+@pytest.mark.parametrize(
+    "ending", [nn.Flatten(0), nn.Unflatten(1, (10, 1)), nn.Unflatten(1, (2, 5))]
+)
+@pytest.mark.parametrize("which", ["fit", "sweep", "predict"])
+def test_outputs_that_are_no_row_of_scores_are_refused_with_their_shape(tiny, few, ending, which):
+    network = nn.Sequential(make(tiny), ending)
+    with pytest.raises(ValueError, match=r"the network gives \S+.* for 16 images; .*\(16, "):
+        if which == "predict":
+            engine.predict(network, data.batches(few[0], None, 16), FP32)
+        elif which == "sweep":
+            engine.find_learning_rate(network, tiny, few[0], steps=3, numerics=FP32)
+        else:
+            train(tiny, few, network=network)
 
 
 # ----------------------------------------------------------------------------------- numerics

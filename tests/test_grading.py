@@ -32,7 +32,8 @@ from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
 pytestmark = pytest.mark.sandbox
-BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
+REFUSAL = sandbox.refusal()
+BOXED = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL[:150])
 
 
 class Done(NamedTuple):
@@ -157,7 +158,7 @@ def test_a_sandbox_has_no_network_no_files_no_secret_and_few_processes():
             f"import socket; socket.create_connection({server.getsockname()!r}, timeout=2)",
             *(f"open({str(place)!r}, 'w')" for place in (ROOT / "cifarlab" / "x.py", "/usr/x")),
             "open('/x', 'w')",
-            "open('/dev/shm/x', 'w')",
+            "open('/dev/x', 'w')",
             f"open({str(ROOT / 'README.md')!r})",
             f"import os; os.listdir({str(ROOT / 'lessons')!r})",
         ]
@@ -234,7 +235,7 @@ def test_the_secret_chooses_a_variant_that_is_never_the_published_one(path):
 
 def test_all_graded_variants_come_up():
     """Two of three are missed by chance in fewer than one of 10,000 hash functions."""
-    found = {assignment.varied("hold-out", f"secret {number}") for number in range(30)}
+    found = {assignment.varied("hold-out", f"secret {number}").cells for number in range(30)}
     assert len(found) == len(master.variants(master.FOLDER / "hold-out.md")) - 1 == 3
 
 
@@ -433,6 +434,8 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
 
 def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
     class Broken(Lent):
+        seconds = 30
+
         def run(self, *unused):
             raise NotStarted("no sandbox")
 
@@ -631,5 +634,5 @@ def test_results_are_not_kept_when_a_line_of_code_changes(tmp_path, monkeypatch)
 def test_results_are_kept_for_the_same_code_and_libraries_only(monkeypatch):
     before = grade.settings_digest(ASKED, 30)
     assert grade.settings_digest(ASKED, 30) == before != grade.settings_digest(ASKED, 31)
-    monkeypatch.setattr(grade, "version", lambda name: "of tomorrow")
+    monkeypatch.setattr(grade, "distributions", list)
     assert grade.settings_digest(ASKED, 30) != before

@@ -165,6 +165,7 @@ async def length_in_kernel(lab, size):
     return None  # the server hung up
 
 
+@pytest.mark.browser
 def test_a_photograph_of_more_than_10_mb_comes_to_the_kernel(lab):
     """Jupyter's own limit drops it, and the reader hears nothing."""
     assert asyncio.run(asyncio.wait_for(length_in_kernel(lab, 30_000_000), 120)) == 30_000_000

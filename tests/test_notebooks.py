@@ -22,6 +22,19 @@ def test_a_lesson_has_no_fault(path):
     assert list(notebooks.faults(nbformat.read(path, as_version=4))) == []
 
 
+def test_a_summary_of_a_network_moves_no_batch_norm():
+    """torchinfo 1.8 switches to evaluation by itself, its next release does not."""
+    calls = [
+        call
+        for path in notebooks.LESSONS
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+        for call in re.findall(r"torchinfo\.summary\((?:[^()]|\([^()]*\))*\)", cell.source)
+    ]
+    assert len(calls) >= 2
+    assert [call for call in calls if 'mode="eval"' not in call] == []
+
+
 def test_half_of_the_lessons_have_at_most_a_thousand_words():
     lessons = [nbformat.read(path, as_version=4) for path in notebooks.LESSONS]
     assert median(map(notebooks.words, lessons)) <= 1000

@@ -3,6 +3,7 @@
 import doctest
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -513,35 +514,55 @@ def test_a_sum_is_no_gate():
 # ---------------------------------------------------------------------------------- refusals
 
 
+def refuse() -> None:
+    raise AssertionError
+
+
 def unseen(image: Tensor) -> Tensor:
     """Doubles `image`, as an extension would, without telling PyTorch's Python side."""
     with torch._C.DisableTorchFunction():
         return image * 2
 
 
+def hidden_branch(image: Tensor) -> Tensor:
+    """As `unseen`, and without a trace in the gradients either."""
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        return image * 2
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
+        (Call(lambda x: torch.linalg.svdvals(x)), r"linalg_svdvals in the network itself has no"),
+        (nn.Sequential(conv(), Call(torch.linalg.inv)), r"linalg_inv in `1` \(Call\) has no rule"),
         (
-            Call(lambda x: F.grid_sample(x, torch.zeros(1, 8, 8, 2), align_corners=True)),
-            "grid_sample in the network it",
+            Call(lambda x: F.conv2d(x[:, :, :4, :4], x.mean(1, keepdim=True)[:, :, :2, :2])),
+            "differ from unit to unit",
         ),
-        (nn.Sequential(conv(), nn.Unfold(3)), r"unfold in `1` \(Unfold\) has no rule. .*conv2d"),
-        (Call(lambda x: x.view(1, 1, 4, 2, 8)), r"view .* tears height or width apart"),
-        (Call(lambda x: x.view(1, 1, 64, 1).view(1, 1, 4, 16)), "tears height or width apart"),
-        (Call(lambda x, a: a(x.transpose(2, 3)), conv()), "takes dimension -2 to be the height"),
-        (Call(lambda x, a: a(x.flatten(2)[:, :, None]), conv(1)), "takes dimension -2"),
-        (Call(lambda x: x + x.transpose(2, 3)), "meets height or width in different dimensions"),
-        (Call(lambda x: torch.cat([x, x], dim=2)), "side by side along height or width"),
-        (Call(lambda x: x.chunk(2, dim=3)[0]), "cuts along height or width"),
-        (Call(lambda x: x[:, :, torch.arange(3)]), "slices, whole numbers"),
-        (Call(lambda x: F.conv2d(x, x.mean((2, 3), keepdim=True))), "depend on the image"),
-        (Call(lambda x: F.interpolate(x, 4, mode="bilinear", antialias=True)), "antialias=True"),
-        (Call(lambda x: (y := x + 0, y[:, :, 1:].add_(y[:, :, :-1]), y * 2)[2]), "changed unseen"),
-        (Call(lambda x: (y := torch.zeros(1, 1, 8, 8), y.__setitem__(0, x[0]), y)[2]), "setitem"),
+        (Call(lambda x: x.view(torch.int16)), "numbers of another length"),
+        (
+            Call(lambda x: x if x.sum() > 0 else -x),
+            "bool in the network itself asks for the values",
+        ),
+        (Call(lambda x: x * x.max().item()), "item in the network itself asks for the values"),
+        (
+            Call(
+                lambda x: (
+                    y := x + 0,
+                    y[:, :, 1:].t_() if False else y.narrow(2, 1, 7).mul_(2),
+                    y * 2,
+                )[2]
+            ),
+            "changed unseen",
+        ),
+        (
+            Call(lambda x: (z := torch.zeros(1, 1, 8, 8), z.narrow(2, 0, 8).copy_(x), z)[2]),
+            "into a part of a constant",
+        ),
         (Call(lambda x: unseen(x) * 2), "changed unseen"),
+        (Call(lambda x: x + hidden_branch(x)), "changed unseen"),
     ],
-    ids=range(15),
+    ids=range(10),
 )
 def test_what_has_no_exact_rule_is_refused_with_its_name_and_place(network, message):
     with pytest.raises(Unsupported, match=message):
@@ -560,24 +581,85 @@ def test_what_has_no_exact_rule_is_refused_with_its_name_and_place(network, mess
         ),
         (nn.Sequential(nn.MaxPool2d(4)), (3, 3), r"In `0` \(MaxPool2d\): .*too small"),
         (Call(lambda x: x[:, :, 8:]), (8, 8), "getitem leaves nothing"),
-        (Call(lambda x: x if x.sum() > 0 else -x), (8, 8), "nothing is decided by the values"),
         (Call(lambda x: torch.zeros(3)), (8, 8), "shows no map of the image"),
-        (nn.Bilinear(2, 2, 2), (8, 8), "missing 1 required positional argument"),
+        (
+            nn.Bilinear(2, 2, 2),
+            (8, 8),
+            "missing 1 .* needs a module around it that takes the image",
+        ),
+        (Call(lambda x: {}["k"]), (8, 8), "KeyError: 'k'. It is the network that refuses"),
+        (Call(lambda x: refuse()), (8, 8), "AssertionError, without a word. It is the network"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_cannot_run_is_refused_with_numbers(network, size, message):
     with pytest.raises(ValueError, match=message):
         analyze(network, size)
 
 
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [(models.vit_b_16, "puts maps side by side"), (models.swin_t, "tears height or width apart")],
-)
-def test_transformers_whose_tokens_are_no_map_are_refused(network, message):
-    with pytest.raises(Unsupported, match=message):
-        analyze(network(), (224, 224))
+def test_a_vision_transformer_is_followed_token_by_token():
+    """The class token sees nothing before the first attention; after it, all see all."""
+    analysis = analyze(models.vit_b_32(), (224, 224))
+    before = analysis["encoder.dropout"]
+    assert before.units == (50, 1)
+    assert before.box(0, 0, clipped=True) is None
+    assert before.box(9, 0, clipped=True) == (32, 32, 63, 63)  # patch 8: the second of row two
+    after = analysis["encoder.layers.encoder_layer_0"]
+    assert all(after.box(unit, 0, clipped=True) == (0, 0, 223, 223) for unit in (0, 9, 49))
+
+
+def test_windows_of_swin_see_themselves_until_patches_merge():
+    """A window of 7 patches of 4 pixels: 28; a shifted one lies over four; pairs of patches: 8."""
+    analysis = analyze(models.swin_t(), (224, 224))
+    first = analysis["features.1.0"]
+    assert (first.units, first.layout) == ((56, 56), ("1", "height", "width", "96"))
+    assert first.box(0, 0, clipped=True) == (0, 0, 27, 27)
+    assert first.box(8, 13, clipped=True) == (28, 28, 55, 55)
+    assert analysis["features.1.1"].box(8, 13, clipped=True) == (0, 28, 55, 83)
+
+
+def test_a_refusal_keeps_the_maps_before_it():
+    network = nn.Sequential(conv(padding=1), conv(padding=1), Call(torch.linalg.inv), conv())
+    with pytest.raises(Unsupported) as caught:
+        analyze(network, (8, 8))
+    analysis = caught.value.analysis
+    assert analysis["1"].size == (5, 5)
+    assert [row.layer for row in analysis.table()] == ["0", "1"]
+    assert analysis.last_map.size == (5, 5)
+    assert "linalg_inv in `2`" in analysis.missing
+    with pytest.raises(KeyError, match="linalg_inv"):
+        analysis.output  # noqa: B018
+    assert analyze(network[:2], (8, 8)).missing is None
+
+
+def test_unclipped_fields_behind_a_norm_are_no_smaller_than_the_local_ones():
+    small, large = conv(padding=1), conv(31, padding=15)
+    for between in (nn.GroupNorm(1, 1), nn.Softmax(-1), nn.LayerNorm(8)):
+        field = analyze(nn.Sequential(small, between, large), (8, 8)).output
+        assert min(size or 33 for size in field.size) >= 33, between
+
+
+def test_graph_modules_exported_programs_and_compiled_networks_are_analysed():
+    network = nn.Sequential(conv(), nn.ReLU(), conv(padding=1)).eval()
+    exported = torch.export.export(network, (torch.ones(1, 1, 8, 8),)).module()
+    compiled = torch.compile(network, backend="eager")
+    for other in (torch.fx.symbolic_trace(network), exported, compiled):
+        field = analyze(other, (8, 8), channels=1).output
+        assert (field.units, field.size) == ((6, 6), (5, 5))
+
+
+def test_an_analysis_is_a_mapping_of_names_and_can_be_pickled():
+    analysis = analyze(models.resnet18(), (64, 64))
+    assert "layer1" in analysis
+    assert "layer9" not in analysis
+    assert list(analysis) == analysis.names
+    again = pickle.loads(pickle.dumps(analysis))
+    assert repr(again["layer3"]) == repr(analysis["layer3"])
+    assert str(again.table()) == str(analysis.table())
+
+
+def test_the_centre_is_the_unit_in_the_middle():
+    assert analyze(conv(), (9, 12)).output.centre == (3, 5)
 
 
 def test_other_errors_than_the_channels_are_told_of_the_first_guess():
@@ -605,11 +687,11 @@ def test_the_table_lists_what_moves_the_field():
     )
     table = analyze(network, (8, 8)).table()
     assert [row.layer for row in table] == ["0", "2", "3"]
-    assert table[1] == ("2", (2, 1), (2, 1), (1, 1), (4, 3), (2, 1), (-1, -1))
+    assert table[1] == ("2", (4, 8), (2, 1), (2, 1), (1, 1), (4, 3), (2, 1), (-1, -1))
     lines = str(table).splitlines()
-    assert lines[0].split() == ["layer", "kernel", "stride", "dilation", "size", "jump", "start"]
-    assert lines[2].split() == ["2", "2x1", "2x1", "1", "4x3", "2x1", "-1"]
-    assert lines[3].split() == ["3", "4x3", "-x1", "-x-1"]
+    assert lines[0].split() == "layer units kernel stride dilation size jump start".split()
+    assert lines[2].split() == ["2", "4x8", "2x1", "2x1", "1", "4x3", "2x1", "-1"]
+    assert lines[3].split() == ["3", "8", "4x3", "-x1", "-x-1"]
     assert len({line.index("4x3") for line in lines[2:]}) == 1
     page = table._repr_html_()
     assert page.count("<tr>") == 4
@@ -640,6 +722,59 @@ def test_the_command_prints_the_table_one_layer_or_json(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["layer"] == "conv4"
     assert (facts["units"], facts["size"], facts["start"]) == ([32, 48], [35, 35], [-17, -17])
+
+
+def run(capsys, *arguments: str) -> str:
+    """What the command prints, if it succeeds."""
+    assert cli.main(["receptive-field", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_closes_with_the_last_map_and_names_what_looks_past_gates(capsys):
+    lines = run(capsys, "skipnet").splitlines()
+    assert lines[0].split()[:2] == ["layer", "units"]
+    assert lines[-1].startswith("last map: Field(units=(32, 32), size=(35, 35)")
+    assert lines[-1].endswith("its middle unit, (16, 16), sees the whole image")
+    gated = run(capsys, "torchvision.models:mobilenet_v3_small", "--input", "64")
+    assert "--through-gates" in gated.splitlines()[-1]
+
+
+def test_the_command_takes_patterns_depths_and_other_formats(capsys):
+    resnet = ("torchvision.models:resnet18", "--input", "64")
+    lines = run(capsys, *resnet, "--layer", "layer?").splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"layer{n}" for n in (1, 2, 3, 4)]
+    assert run(capsys, *resnet, "--depth", "1").count("\n") < 8
+    assert run(capsys, *resnet, "--format", "csv").startswith("layer,units_y,units_x,kernel_y")
+    assert run(capsys, *resnet, "--format", "markdown").startswith("| layer | units |")
+    document = json.loads(run(capsys, *resnet, "--json"))
+    assert document["layers"][0]["layer"] == "conv1"
+    assert document["missing"] is None
+
+
+def test_the_command_takes_arguments_and_networks_that_are_there(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def make(kernel, *, padding=0): return nn.Conv2d(1, 1, kernel, padding=padding)\n"
+        "network = nn.Conv2d(2, 1, 3)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert "size=(5, 5)" in run(capsys, "mine.py:make", "--with", "5", "--with", "padding=2")
+    assert "size=(3, 3)" in run(capsys, "mine:network", "--channels", "2")
+
+
+def test_the_command_prints_the_rows_before_a_refusal(capsys, tmp_path, monkeypatch):
+    (tmp_path / "ends.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Inverse(nn.Module):\n"
+        "    def forward(self, x): return torch.linalg.inv(x)\n"
+        "network = nn.Sequential(nn.Conv2d(1, 1, 3), Inverse())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["receptive-field", "ends:network"]) == 2
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()][:2] == ["layer", "0"]
+    assert err.startswith("cifarlab: the table ends before linalg_inv in `1` (Inverse) has no rule")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -862,3 +997,13 @@ def test_growth_shows_the_sizes_of_the_table_and_skips_those_that_vary():
 def test_examples_in_the_docstrings_run():
     assert doctest.testmod(_analysis).failed == 0
     assert doctest.testmod(_analysis).attempted > 0
+
+
+@pytest.mark.parametrize("of_something_else", [nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)])
+def test_a_network_of_signals_or_volumes_is_refused_in_words(of_something_else):
+    """README says: of any network of images."""
+    network = nn.Sequential(of_something_else)
+    name = type(of_something_else).__name__
+    message = rf"cannot be analysed on 16 x 16 pixels of 3 channels\. In `0` \({name}\)"
+    with pytest.raises(ValueError, match=message):
+        analyze(network, (16, 16))

@@ -136,7 +136,7 @@ def chain(network: Any) -> list[dict]:
         if not simple:
             raise ValueError(
                 f"the explorer edits chains of square convolutions and poolings, and {row.layer!r} "
-                "is none. Pass the layers before it; receptive_field.analyze takes any network."
+                "is none. Pass the layers before it; receptive_field.analyze takes most networks."
             )
         # A row is a layer, the second call of "pool" as "pool#2", or what a `forward` calls itself,
         # as "stem: max_pool2d"; a network that is one layer has no names.

@@ -25,6 +25,7 @@ CHECK = re.compile(r"# check: (?P<name>[a-z0-9-]+) \((?P<points>\d+) points?; ke
 WRONG = re.compile(r"# wrong: (?P<message>.+)\Z")
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.M | re.S)
 HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n(.*?)\n### END HIDDEN TESTS$", re.M | re.S)
+VERDICT = "\n### VERDICT\n"
 VARIED = re.compile(r"\{\{ ([\w.]+) \}\}")
 YOUR_TURN = 'raise NotImplementedError("Your turn: replace this line.")'
 
@@ -42,7 +43,13 @@ class Check(NamedTuple):
     name: str
     points: int
     visible: str  # asserts that name the mistake
-    hidden: str  # each expression in it is compared with the reference's value
+    hidden: str  # the value of each expression in it is compared with the reference's
+    verdict: str = ""  # computes from these `values` what is compared instead, if anything
+
+    @property
+    def asked(self) -> list[str]:
+        """The notes on what is compared, one for each value."""
+        return [note for kind, _, note in steps(self.verdict or self.hidden) if kind == "ask"]
 
 
 class Wrong(NamedTuple):
@@ -61,6 +68,7 @@ class Exercise:
     minutes: int
     level: int  # of LEVELS
     cells: tuple[Cell, ...]
+    seed: str = "published"  # of the random numbers that its hidden tests draw
 
     @property
     def title(self) -> str:
@@ -87,10 +95,9 @@ class Exercise:
         found = []
         for source in self.sources("check"):
             marker = CHECK.match(first_line(source))
-            hidden = HIDDEN.search(source)
-            found.append(
-                Check(marker["name"], int(marker["points"]), HIDDEN.sub("", source), hidden[1])
-            )
+            hidden, _, verdict = HIDDEN.search(source)[1].partition(VERDICT)
+            visible = HIDDEN.sub("", source)
+            found.append(Check(marker["name"], int(marker["points"]), visible, hidden, verdict))
         return found
 
     @property
@@ -217,6 +224,12 @@ def steps(hidden: str) -> list[tuple[str, str, str]]:
         kind = "ask" if isinstance(node, ast.Expr) else "do"
         found.append((kind, ast.get_source_segment(hidden, node), note))
     return found
+
+
+def hidden_steps(exercise: Exercise) -> list[tuple[str, str, str]]:
+    """The hidden tests of all its checks, one after the other, after what they draw from."""
+    drawn = ("do", f"import random\ndraw = random.Random({exercise.seed!r})", "")
+    return [drawn, *(step for check in exercise.checks for step in steps(check.hidden))]
 
 
 def names_defined(source: str) -> list[str]:

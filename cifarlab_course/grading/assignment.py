@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from cifarlab_course.exercises.master import (
     CHECK,
     Exercise,
     first_line,
+    hidden_steps,
     named,
     read,
     variants,
@@ -73,7 +74,8 @@ def varied(name: str, secret: str) -> Exercise:
     _, *others = variants(path)
     if not others:
         raise ValueError(f"{name} has no variant but the published one; take another exercise.")
-    return read(path, others[int(digest(secret, name), 16) % len(others)])
+    exercise = read(path, others[int(digest(secret, name), 16) % len(others)])
+    return replace(exercise, seed=digest(secret, f"hidden tests of {name}"))
 
 
 def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) -> Assignment:
@@ -175,12 +177,18 @@ def counted(points: float) -> str:
 def hidden_tests(assignment: Assignment) -> Iterator[str]:
     """The hidden tests, as lines of Markdown."""
     yield "# Hidden tests"
-    yield "Each expression must have the value that the solution gives it. Never hand this out."
+    yield (
+        "Each expression must have the value that the solution gives it; where a verdict follows, "
+        "the verdict's expressions on these `values` must. Never hand this out."
+    )
     for exercise in assignment.exercises:
         yield f"## {exercise.name}: {exercise.title}"
+        yield f"```python\n{hidden_steps(exercise)[0][1]}\n```"
         for check in exercise.checks:
             yield f"{check.name}, {counted(check.points)}:"
             yield f"```python\n{check.hidden}\n```"
+            if check.verdict:
+                yield f"and the verdict:\n\n```python\n{check.verdict}\n```"
 
 
 def write(

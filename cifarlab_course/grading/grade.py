@@ -6,27 +6,30 @@ What has been graded is kept in a file of results, so that a batch can be cut an
 import hashlib
 import json
 import os
+import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from tqdm import tqdm
 
 import cifarlab
 from cifarlab._files import replacing
-from cifarlab_course.exercises.master import Exercise
+from cifarlab_course.exercises.master import Exercise, hidden_steps
 from cifarlab_course.grading.assignment import LINE, Assignment, from_line
 from cifarlab_course.grading.judge import (
+    IMPORTS,
     Mark,
     NotStarted,
     Ran,
     Runner,
     expected,
-    hidden_steps,
+    judged,
     marks,
 )
 from cifarlab_course.grading.submission import (
@@ -35,13 +38,18 @@ from cifarlab_course.grading.submission import (
     Unreadable,
     answered,
     attempts,
+    bare,
     cells,
     contents,
     decoded,
     notebooks,
     pieces,
+    whole_answers,
     written,
 )
+
+SEARCH = 2  # times the limit, for all attempts at a question from which the graded one is chosen
+MISSING = re.compile(r"No module named '([\w.]{1,60})'")
 
 
 @dataclass
@@ -143,34 +151,70 @@ def lines(data: bytes) -> Iterator:
 # ---------------------------------------------------------------------------- one submission
 
 
-def run(runner: Runner, exercise: Exercise, way: list[Piece]) -> Ran:
+def run(runner: Runner, exercise: Exercise, way: list[Piece], *, anyhow: bool = False) -> Ran:
     """Run the pieces between what the key gives and its checks.
+
+    The hidden tests follow if the checks pass, or `anyhow`.
 
     Raises: NotStarted.
     """
     sources = [*exercise.sources("given"), *(piece.source for piece in way)]
     visible = [check.visible for check in exercise.checks]
-    return runner.run(sources, visible, hidden_steps(exercise.checks))
+    asked = hidden_steps(exercise)
+    ran = runner.run(sources, visible, asked, lambda ran: anyhow or ran.passed)
+    return judged(runner, exercise, ran)
+
+
+def graded_run(
+    runner: Runner, exercise: Exercise, ways: Iterable[list[Piece]]
+) -> tuple[list[Piece], Ran, str]:
+    """The way in which an answer is graded, how it went, and what troubled this one or another.
+
+    Which one that is, the checks decide that the learner sees. The hidden tests are sent once
+    for a question, to this one: so nothing is to be had by guessing, however often it is tried.
+
+    Raises: NotStarted.
+    """
+    tried: list[tuple[tuple, list[Piece], Ran]] = []
+    trouble, began = "", time.monotonic()
+    for number, way in enumerate(ways):
+        if trouble and not all(exercise.name in piece.questions for piece in way):
+            continue  # each such attempt may take all of its time
+        if time.monotonic() > began + SEARCH * runner.seconds:
+            break
+        ran = run(runner, exercise, way)
+        trouble = trouble or ran.trouble
+        if ran.passed:
+            return way, ran, trouble
+        seen = zip(exercise.checks, ran.checks, strict=False)
+        points = sum(check.points for check, output in seen if not output["error"])
+        # Of those that pass as much, the one "from the top" is as the learner saw it.
+        tried.append(((points, not ran.trouble, number == 1), way, ran))
+    (points, *_), way, ran = max(tried, key=lambda each: each[0])
+    if points and not ran.trouble:
+        ran = run(runner, exercise, way, anyhow=True)
+    return way, ran, trouble or ran.trouble
 
 
 def best(
     runner: Runner, exercise: Exercise, right: list, ways: Iterable[list[Piece]]
-) -> tuple[list[Mark], str]:
-    """The marks of the best attempt at a question, and what troubled any, if points are lacking."""
-    found: list[tuple[tuple, list[Mark]]] = []
-    trouble = ""
-    for number, way in enumerate(ways):
-        if trouble and not all(exercise.name in piece.questions for piece in way):
-            continue  # each such attempt may take all of its time
-        ran = run(runner, exercise, way)
-        got = explained(marks(exercise.checks, right, ran), exercise, way, ran)
-        points = sum(mark.points for mark in got)
-        if points == exercise.points:
-            return got, ""
-        # Of attempts that earn as much, the one "from the top" is as the learner saw it.
-        found.append(((points, not ran.trouble, number == 1), got))
-        trouble = trouble or ran.trouble
-    return max(found, key=lambda each: each[0])[1], trouble
+) -> tuple[list[Mark], list[str]]:
+    """The marks of a question, and what a person should know of it if points are lacking.
+
+    Raises: NotStarted.
+    """
+    way, ran, trouble = graded_run(runner, exercise, ways)
+    got = marks(exercise.checks, right, ran)
+    if sum(mark.points for mark in got) == exercise.points:
+        return got, []
+    errors = [output["error"] for output in ran.cells + ran.checks if output["error"]]
+    missing = {
+        name[1]
+        for kind, text in errors
+        if kind == "ModuleNotFoundError" and (name := MISSING.fullmatch(text))
+    }
+    lacking = [f"there is no {name} where it was graded" for name in sorted(missing)]
+    return explained(got, exercise, way, ran), [trouble] * bool(trouble) + lacking
 
 
 def explained(got: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
@@ -200,14 +244,19 @@ def graded(
     if assignment.exercises:
         made = pieces(found, assignment.exercises)
         with make() as runner:
+            if any(re.search(r"\btorch", piece.source) for piece in made):
+                runner.imports = IMPORTS  # its seconds are not taken from the answer's
             for exercise in assignment.exercises:
                 ways = list(attempts(made, exercise))
                 if result.flags:  # a cell that all share may be to blame: begin without them
                     ways = [*ways[-1:], *ways[:-1]]
-                got, trouble = best(runner, exercise, right[exercise.name], ways)
+                got, remarks = best(runner, exercise, right[exercise.name], ways)
                 result.marks[exercise.name] = got
-                if trouble:
-                    result.flags.append(f"{exercise.name}: {trouble}")
+                result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
+        for exercise in assignment.exercises:
+            answers = len({bare(piece.source) for piece in whole_answers(made, exercise)})
+            if answers > 1:
+                result.flags.append(f"{exercise.name}: {answers} answers; the last of them counts")
     result.flags += list(oddities(data, found, assignment))
     return result
 
@@ -272,7 +321,8 @@ def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     ours = Path(__file__).parents[1]
     folders = ours / "exercises", ours / "grading", Path(cifarlab.__file__).parent
     code = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
-    asked = repr((assignment, seconds, version("torch"), version("numpy"))).encode()
+    packages = sorted((each.name, each.version) for each in distributions())
+    asked = repr((assignment, seconds, packages)).encode()
     return hashlib.sha256(b"".join([asked, *code])).digest()
 
 
@@ -287,13 +337,23 @@ def grade(
 ) -> dict[str, Result]:
     """The result of each learner, from the file of results or newly graded.
 
-    Raises: NotStarted, after the others have been graded, if a sandbox did not start.
+    Raises: NotStarted, after the others have been graded, if a sandbox did not start;
+    KeyboardInterrupt with the learners whose submissions were running.
     """
     settings = settings_digest(assignment, seconds)
     with Runner(seconds=120, imports=assignment.imports) as trusted:
         right = {each.name: expected(trusted, each) for each in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
+    runners: list[Runner] = []
+    stopped = threading.Event()
+
+    def start() -> Runner:
+        runner = make()
+        runners.append(runner)
+        if stopped.is_set():
+            runner.cancel()
+        return runner
 
     def one(each: Submission) -> Result:
         if each.reason:
@@ -301,7 +361,7 @@ def grade(
         digest = hashlib.sha256(settings + each.data).hexdigest()
         if digest not in kept.known:
             try:
-                kept.add(digest, graded(each.data, assignment, right, make))
+                kept.add(digest, graded(each.data, assignment, right, start))
             except NotStarted:
                 raise
             except Exception as error:  # whatever it is, the others are to be graded
@@ -320,8 +380,12 @@ def grade(
                 except NotStarted as error:
                     failures.append(error)
         except KeyboardInterrupt:
+            names = [learner for future, learner in running.items() if future.running()]
+            stopped.set()
+            for runner in tuple(runners):
+                runner.cancel()
             pool.shutdown(cancel_futures=True)
-            raise
+            raise KeyboardInterrupt(", ".join(names)) from None
         finally:
             bar.close()
     if failures:

@@ -1,23 +1,33 @@
 """Run notebooks' cells in child processes, and say what values they compute. Judges nothing.
 
 Started as a script by `judge.Runner`, in a sandbox or not; it imports none of its neighbours.
-One request a line comes in, answers a line go out, both JSON:
+Standard input is a socket. Each message on it brings another socket, that of one attempt, which
+a child of its own serves; so no child can speak in the place of another. On that one go, as
+lines of JSON:
 
     {"cells": [...], "checks": [...]}  ->  {"cells": [outputs, ...], "checks": [outputs, ...]}
     {"steps": [[kind, code], ...]}     ->  {"values": [...]}
-                                       ->  {"ended": status}, by the parent, in any case
 
+and back on the first one a number when all is ready, and one when a child has ended: how it did.
 The second request is sent after the cells have run, so that no cell can have read it. What the
 right values are, no process here ever knows.
 """
 
 import contextlib
+import ctypes
+import decimal
 import importlib
 import io
 import json
+import numbers
 import os
 import resource
+import shutil
+import signal
+import socket
 import sys
+import tempfile
+import time
 
 KEPT = 10_000  # characters of what a cell prints
 
@@ -37,15 +47,37 @@ class Kept(io.TextIOBase):
         return len(text)
 
 
+# ------------------------------------------------------------------------------- one attempt
+
+
 def plain(value, depth: int = 0):
     """A value as JSON has it; what is not a number, text or list of such becomes a dict."""
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if depth < 8 and isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
-    if type(value).__module__.partition(".")[0] in ("numpy", "torch") and hasattr(value, "tolist"):
-        return plain(value.tolist(), depth + 1)
+    if depth < 8:
+        if isinstance(value, numbers.Integral):
+            return int(value)
+        if isinstance(value, numbers.Real | decimal.Decimal):  # a fraction, NumPy's numbers
+            return float(value)
+        if isinstance(value, list | tuple):
+            return [plain(item, depth + 1) for item in value]
+        torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+        if torch and isinstance(value, torch.Tensor):  # or of a class made from it
+            return value.detach().as_subclass(torch.Tensor).tolist()
+        if numpy and isinstance(value, numpy.ndarray | numpy.generic):
+            return plain(value.tolist(), depth + 1)
     return {"unfit": type(value).__name__}
+
+
+def told(error: BaseException | None) -> list[str] | None:
+    """The kind of an error and what it says, which a learner's own class may refuse to say."""
+    if error is None:
+        return None
+    try:
+        text = str(error)[:KEPT]
+    except BaseException:
+        text = ""
+    return [type(error).__name__, text]
 
 
 def run_cell(shell, source: str) -> dict:
@@ -60,36 +92,44 @@ def run_cell(shell, source: str) -> dict:
         error = raised
     finally:
         sys.stdout, sys.stderr = streams
-    told = None if error is None else [type(error).__name__, str(error)[:KEPT]]
-    return {"text": kept.text, "error": told}
+    return {"text": kept.text, "error": told(error)}
 
 
-def take_steps(steps: list, namespace: dict) -> list:
+def take_steps(steps: list, names: dict) -> list:
     """The values of the "ask" steps, plain; an error becomes a dict."""
     values = []
     for kind, code in steps:
         try:
             if kind == "do":
-                exec(code, namespace)
+                exec(code, names)
             else:
-                values.append(plain(eval(code, namespace)))
+                values.append(plain(eval(code, names)))
         except BaseException as error:
             if kind == "ask":
-                values.append({"error": f"{type(error).__name__}: {error}"[:500]})
+                values.append({"error": type(error).__name__})
     return values
 
 
-def serve(shell, requests, answers, first: dict) -> None:
-    """One notebook, in the child."""
+def serve(shell, connection: socket.socket) -> None:
+    """One attempt, in its child."""
     with open(os.devnull, "r+b") as nowhere:
         for descriptor in (0, 1, 2):
             os.dup2(nowhere.fileno(), descriptor)
     sys.stdin = io.StringIO()
+    sys.path[0] = ""  # a module of one's own can be imported, as in Jupyter
+    lines = connection.makefile("rw", encoding="utf-8")
+    first = json.loads(lines.readline())
     ran = {part: [run_cell(shell, source) for source in first[part]] for part in first}
-    print(json.dumps(ran), file=answers, flush=True)
-    second = json.loads(requests.readline())
-    values = take_steps(second["steps"], shell.user_ns)
-    print(json.dumps({"values": values}), file=answers, flush=True)
+    print(json.dumps(ran), file=lines, flush=True)
+    if not (line := lines.readline()):  # nothing is asked
+        return
+    second = json.loads(line)
+    # A copy: what the steps name does not change what the answer's functions see.
+    values = take_steps(second["steps"], dict(shell.user_ns))
+    print(json.dumps({"values": values}), file=lines, flush=True)
+
+
+# ------------------------------------------------------------------------------- the sandbox
 
 
 def limit(memory: int, processes: int, file: int, user: int) -> None:
@@ -98,12 +138,7 @@ def limit(memory: int, processes: int, file: int, user: int) -> None:
 
     Raises: RuntimeError if the system does not hold to it, as for its administrator.
     """
-    with open("/proc/self/oom_score_adj", "w") as score:
-        score.write("1000")  # where memory ends, this ends first
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
-        group.write("10")  # who grades, and the machine's other work, go first
     if user:
-        os.chmod(".", 0o777)
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
@@ -119,28 +154,39 @@ def limit(memory: int, processes: int, file: int, user: int) -> None:
         child = os.fork()
     except BlockingIOError:
         resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
-        return
-    if child == 0:
-        os._exit(0)
-    raise RuntimeError("the system does not bound the number of processes")
+    else:
+        if child == 0:
+            os._exit(0)
+        raise RuntimeError("the system does not bound the number of processes")
+    # A child has the same user, and must not reach into this process.
+    if ctypes.CDLL(None).prctl(4, 0, 0, 0, 0):  # PR_SET_DUMPABLE
+        raise RuntimeError("the system does not keep a process from being written to")
 
 
-def main() -> None:
-    """Load what the exercises use, once; then a child for each notebook.
+def clear(folders: list[str]) -> None:
+    """End all processes of the sandbox but this one and the first, and empty its folders.
 
-    Arguments: what to import beforehand, separated by commas, and all of `limit`'s or none.
+    Raises: OSError, RecursionError or RuntimeError if something stays; end this process then.
     """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1, os.getpid()}:
+        if time.monotonic() > deadline:
+            raise RuntimeError("a process of an attempt does not end")
+        time.sleep(0.001)
+    for folder in folders:
+        for left in os.scandir(folder):
+            shutil.rmtree(left.path) if left.is_dir(follow_symlinks=False) else os.unlink(left.path)
+
+
+# -------------------------------------------------------------------------------------- all
+
+
+def make_shell():
+    """The shell that runs cells as a notebook does."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
-
-    for name in filter(None, sys.argv[1].split(",")):
-        importlib.import_module(name)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)  # a child that is forked may use no others
-    if sys.argv[2:]:
-        limit(*map(int, sys.argv[2:]))
-    requests = os.fdopen(os.dup(0), "r", encoding="utf-8", buffering=1)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 
     class Shell(InteractiveShell):
         def enable_gui(self, gui=None) -> None:
@@ -154,16 +200,56 @@ def main() -> None:
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.xmode = "Minimal"
-    shell = Shell.instance(config=config)
-    for line in iter(requests.readline, ""):
-        child = os.fork()
-        if child == 0:
-            try:
-                serve(shell, requests, answers, json.loads(line))
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"ended": status}), file=answers, flush=True)
+    return Shell.instance(config=config)
+
+
+def attempt(shell, connection: socket.socket, folder: str) -> int:
+    """Have a child serve an attempt, in a folder of its own; how it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chdir(folder)
+            serve(shell, connection)
+        finally:
+            os._exit(0)
+    connection.close()
+    return os.waitpid(child, 0)[1]
+
+
+def main() -> None:
+    """Load what the exercises use, once; then a child for each attempt.
+
+    Arguments: what to import beforehand, separated by commas; in a sandbox also the namespace of
+    processes outside it, the folders in it that can be written to, the first of them home, and
+    all of `limit`'s.
+    """
+    control = socket.socket(fileno=0)
+    for name in filter(None, sys.argv[1].split(",")):
+        importlib.import_module(name)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # a child that is forked may use no others
+    shell = make_shell()
+    folders: list[str] = []
+    if sys.argv[2:]:
+        folders = sys.argv[3].split(",")
+        outside = os.readlink("/proc/self/ns/pid") == sys.argv[2]
+        if outside or not all(map(os.path.ismount, folders)):
+            raise RuntimeError("this is no sandbox, and to clear it would do harm")
+        clear(folders)
+        limit(*map(int, sys.argv[4:]))
+    control.sendall(b"0\n")
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not descriptors:
+            break
+        connection = socket.socket(fileno=descriptors[0])
+        if folders:
+            status = attempt(shell, connection, folders[0])
+            clear(folders)
+        else:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                status = attempt(shell, connection, folder)
+        control.sendall(b"%d\n" % status)
 
 
 if __name__ == "__main__":

@@ -191,9 +191,13 @@ def bare(source: str) -> str:
 def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]:
     """The ways to run a question's cells, the safest first; all that honest work may need.
 
-    In a learner's kernel cells may have run in any order, and helpers may stand anywhere. No
-    attempt gives away a point: each must pass the same checks.
+    In a learner's kernel cells may have run in any order, and helpers may stand anywhere. Of
+    several answers the last one counts: those before it run only where all runs, for what else
+    they define.
     """
+    older = whole_answers(made, exercise)[:-1]
+    every = made
+    made = [piece for piece in made if not any(piece is other for other in older)]
     code = [piece for piece in made if not piece.check]
     places = [number for number, piece in enumerate(code) if exercise.name in piece.questions]
     last = max(places, default=len(code))
@@ -204,13 +208,13 @@ def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]
         for number, piece in enumerate(code)
         if number <= last and (exercise.name in piece.questions or not piece.questions)
     ]
-    answers = [piece for piece in own if piece.answers]
+    top = [piece for piece in every if not piece.check]
     ways = [
         before,  # no other question's cells, which may use the same names or never end
-        code[: last + 1],  # as it runs from the top
+        top[: len(top) - len(code) + last + 1],  # as it runs from the top
         [*free, *own],  # a helper stands further down
         [*made, *own],  # it needs another question's helper, or stands in a check
-        *([*free, answer] for answer in answers[:5]),  # several answers
+        [*free, *whole_answers(made, exercise)],  # what follows the answer spoils it
         own,  # another cell never ends
     ]
     tried = []
@@ -218,6 +222,13 @@ def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]
         if way not in tried:
             tried.append(way)
             yield way
+
+
+def whole_answers(made: Sequence[Piece], exercise: Exercise) -> list[Piece]:
+    """The cells that answer a question, in order: all that define what it asks for."""
+    return [
+        piece for piece in made if exercise.name in piece.questions and defines(piece, exercise)
+    ]
 
 
 def written(found: Sequence[Cell], assignment: Assignment) -> dict[str, str]:
