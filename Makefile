@@ -47,12 +47,14 @@ quick: .venv/all ## Check style and the package in a minute: no browser, sandbox
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
+	$(BIN)/lint-imports
 	$(BIN)/pytest tests --numprocesses auto -m "not (long or browser or sandbox or book)"
 
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
+	$(BIN)/lint-imports
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests
@@ -99,7 +101,7 @@ lab: .venv/all ## Open the lessons in JupyterLab
 		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
 
 clean: ## Remove all that was installed, built or cached here; runs stay
-	rm -rf .venv _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv _build .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .mypy_cache .hypothesis *.egg-info
 
 # What is installed: an empty file each, older than pyproject.toml when something changed.
 .venv/pip:

@@ -384,11 +384,11 @@ def check(options: argparse.Namespace) -> int:
 
 
 def link(options: argparse.Namespace) -> None:
-    """Give all notebooks, and README.md, the address and branch of _config.yml."""
+    """Give all notebooks, README.md and pyproject.toml the address and branch of _config.yml."""
     from cifarlab_course.exercises import learner, master
     from cifarlab_course.lessons import notebooks
 
-    notebooks.link_readme()
+    notebooks.link_texts()
     for path in notebooks.LESSONS:
         notebooks.link(path)
     for each in map(master.read, master.MASTERS):

@@ -1,6 +1,8 @@
 """Protects the lessons' readers: Colab opens them, screen readers read them, nbval trusts them."""
 
 import re
+import shutil
+import tomllib
 from statistics import median
 
 import nbformat
@@ -178,14 +180,14 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     (tmp_path / "_config.yml").write_text(
         "repository:\n  url: https://example.org/a-long-name/fork\n  branch: a-tag-of-spring-2027\n"
     )
-    readme = notebooks.ROOT / "README.md"
-    (tmp_path / "README.md").write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy(notebooks.ROOT / name, tmp_path)
     lesson = tmp_path / "lesson.ipynb"
     before = sound(new_markdown_cell("# Title"), new_code_cell("1", outputs=[PNG], metadata=ALT))
     nbformat.write(before, lesson)
     monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     notebooks.link(lesson)
-    notebooks.link_readme()
+    notebooks.link_texts()
     after = nbformat.read(lesson, as_version=4)
     assert after.cells[0].source == notebooks.setup_cell()
     assert after.cells[1:] == before.cells[1:]
@@ -194,6 +196,12 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     source = "git+https://example.org/a-long-name/fork@a-tag-of-spring-2027"
     assert f'pip install "cifarlab @ {source}"' in text
     assert "git clone https://example.org/a-long-name/fork &&" in text
+    assert "github.com" not in text
+    text = (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text)["project"]["urls"] == {
+        "Source": "https://example.org/a-long-name/fork",
+        "Changelog": "https://example.org/a-long-name/fork/blob/a-tag-of-spring-2027/book/changelog.md",
+    }
     assert "github.com" not in text
 
 

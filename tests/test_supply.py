@@ -11,6 +11,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
+import cifarlab
 from cifarlab_course.lessons import colab_check, constraints
 
 ROOT = constraints.ROOT
@@ -51,6 +52,13 @@ def test_every_requirement_of_the_package_has_a_floor_and_a_reason():
     for requirement in constraints.asked(groups=False):
         assert any(each.operator == ">=" for each in requirement.specifier), requirement
         assert re.search(rf'"{requirement.name}>=[^"]+",\s*# \w', block), f"{requirement}: why?"
+
+
+def test_package_citation_and_changelog_tell_the_same_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == cifarlab.__version__
+    changelog = (ROOT / "book" / "changelog.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == cifarlab.__version__
 
 
 def test_the_package_imports_nothing_that_it_does_not_ask_for():

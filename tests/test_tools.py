@@ -115,15 +115,19 @@ def test_only_runs_scored_on_the_test_images_of_cifar_10_are_published(
 
 
 def test_the_repository_address_stands_nowhere_else_than_where_it_is_checked():
-    """_config.yml has it; notebooks' first cells are compared with it; README is compared here."""
+    """_config.yml has it; notebooks' first cells are compared with it; the others are here."""
     repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
     readme = (ROOT / "README.md").read_text()
     assert f"git+{repository['url']}@{repository['branch']}" in readme
     assert f"git clone {repository['url']} " in readme
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert urls["Source"] == repository["url"]
+    path = f"/blob/{repository['branch']}/book/changelog.md"
+    assert urls["Changelog"] == repository["url"] + path
     listed = subprocess.run(
         ["git", "grep", "-l", repository["url"]], cwd=ROOT, capture_output=True, text=True
     ).stdout.split()
-    allowed = {"_config.yml", "README.md"}
+    allowed = {"_config.yml", "README.md", "pyproject.toml"}
     assert [name for name in listed if name not in allowed and not name.endswith(".ipynb")] == []
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifarlab.figures import recorded
+from cifarlab.figures import _recorded as recorded
 
 FOLDER = Path(__file__).parent
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.

@@ -92,15 +92,25 @@ def link(path: Path) -> None:
         nbformat.write(notebook, temporary)
 
 
-def link_readme() -> None:
-    """Give README.md the address and the branch of _config.yml."""
+def link_texts() -> None:
+    """Give README.md and pyproject.toml the address and the branch of _config.yml."""
     source = source_of_package()
-    address = source.removeprefix("git+").rpartition("@")[0]
-    path = ROOT / "README.md"
-    text = re.sub(r"git\+https://[^\s\"]+", source, path.read_text(encoding="utf-8"))
-    text = re.sub(r"git clone https://\S+", f"git clone {address}", text)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    address, _, branch = source.removeprefix("git+").rpartition("@")
+    for name, places in {
+        "README.md": {
+            r"git\+https://[^\s\"]+": source,
+            r"git clone https://\S+": f"git clone {address}",
+        },
+        "pyproject.toml": {
+            r'(?m)^Source = ".*"': f'Source = "{address}"',
+            r'(?m)^Changelog = ".*"': f'Changelog = "{address}/blob/{branch}/book/changelog.md"',
+        },
+    }.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for pattern, written in places.items():
+            text = re.sub(pattern, lambda found, written=written: written, text)
+        with replacing(ROOT / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------- check

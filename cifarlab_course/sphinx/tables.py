@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from docutils import nodes
@@ -13,7 +14,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from cifarlab import schema
-from cifarlab.figures import recorded
+from cifarlab.figures import _recorded as recorded
 
 
 class Markdown(SphinxDirective):
@@ -151,22 +152,18 @@ class Licences(Markdown):
 
 
 class Modules(Markdown):
-    """`{modules}`: the package's modules in the order of the course, then any others."""
-
-    FLOW = (
-        "data model muon recipes numerics schema records engine runs receptive_field "
-        "receptive_field.brute_force diagnostics challenge plots live figures cli"
-    ).split()
+    """`{modules}`: the public modules in the order of the flow, which pyproject.toml lists."""
 
     def lines(self, root: Path) -> list[str]:
         """A heading for each, and what sphinx-autoapi reads from its source."""
-        names = {path.stem for path in root.glob("cifarlab/[!_]*.py")}
-        names |= {path.parent.name for path in root.glob("cifarlab/*/__init__.py")}
-        names |= {f"{path.parent.name}.{path.stem}" for path in root.glob("cifarlab/*/[!_]*.py")}
+        (text,) = self.read([root / "pyproject.toml"])
+        flow, *_ = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
         lines = []
-        for name in [name for name in self.FLOW if name in names] + sorted(names - {*self.FLOW}):
-            directive = [f".. autoapimodule:: cifarlab.{name}", "   :members:"]
-            lines += [f"## cifarlab.{name}", "```{eval-rst}", *directive, "```", ""]
+        for name in re.findall(r"\b[a-z]\w*", " ".join(reversed(flow["layers"]))):
+            within = root.glob(f"cifarlab/{name}/[!_]*.py")
+            for module in (name, *sorted(f"{name}.{path.stem}" for path in within)):
+                directive = [f".. autoapimodule:: cifarlab.{module}", "   :members:"]
+                lines += [f"## cifarlab.{module}", "```{eval-rst}", *directive, "```", ""]
         return lines
 
 
