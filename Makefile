@@ -67,7 +67,7 @@ assignment: .venv/all ## Make an assignment and its key: make assignment EXERCIS
 
 grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... SECRET=... OUT=grades.csv
 	@$(TASKS) grade $(EXERCISES) --submissions "$(SUBMISSIONS)" --out "$(OUT)" --timeout "$(TIMEOUT)" \
-		--jobs "$(JOBS)" --unsafe "$(UNSAFE)"
+		--jobs "$(JOBS)" --unsafe "$(UNSAFE)" --again "$(AGAIN)" --open "$(OPEN)"
 
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons

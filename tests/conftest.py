@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from exercises.judge import Runner
 from helpers import Tiny
 from playwright.sync_api import sync_playwright
 
@@ -60,3 +61,10 @@ def browser():
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One process, in no sandbox, for the cells of tests that are harmless; it forks for each."""
+    with Runner(seconds=120) as running:
+        yield running

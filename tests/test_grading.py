@@ -1,8 +1,7 @@
 """Protects learners from unfair points, instructors from what is handed in, exams from copies."""
 
 import contextlib
-import csv
-import io
+import hashlib
 import json
 import os
 import signal
@@ -11,45 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
-from unittest import mock
 
 import nbformat
 import psutil
 import pytest
 import submissions
-from exercises import __main__ as commands
-from exercises import assignment, grade, gradebook, leaks, master, sandbox
-from exercises.judge import Mark, NotStarted, Runner, expected
-from submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
+from exercises import assignment, grade, leaks, master, sandbox
+from exercises.handed_in import Learner
+from exercises.judge import NotStarted, expected
+from submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, rows, run, save
 
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
 BOXED = pytest.mark.skipif(bool(sandbox.refusal()), reason=sandbox.refusal()[:150])
-
-
-class Done(NamedTuple):
-    """How a command ended, and what it said of errors."""
-
-    returncode: int
-    stderr: str
-
-
-def run(*arguments, secret=SECRET, **environment):
-    """A command of `exercises`, as `make` calls it, in this process: to start one takes seconds."""
-    said = io.StringIO()
-    with (
-        mock.patch.dict(os.environ, {"SECRET": secret} | environment),
-        mock.patch.object(sys, "argv", ["exercises", *map(str, arguments)]),
-        contextlib.redirect_stderr(said),
-    ):
-        return Done(commands.main(), said.getvalue())
-
-
-def rows(table):
-    """A table of points, by learner."""
-    with table.open(encoding="utf-8", newline="") as file:
-        return {row["learner"]: row for row in csv.DictReader(file)}
 
 
 # ------------------------------------------------------------------------------------ the corpus
@@ -81,8 +54,9 @@ def whole(tmp_path_factory):
 def assert_graded(row, name):
     """Does a case have its points, and a flag where it must, and none else?"""
     got = tuple(float(row[question]) for question in EXERCISES)
-    flags = [flag for flag in row["flags"].split("; ") if flag and "waits for" not in flag]
+    flags = [flag for flag in row["flags"].split("; ") if flag]
     assert got == CASES[name].points, row
+    assert row["waiting"] == "why" * CASES[name].waits
     if CASES[name].flag is not None:
         assert CASES[name].flag in row["flags"]
         assert bool(flags) == bool(CASES[name].flag), row
@@ -298,22 +272,29 @@ def test_grading_that_cannot_begin_says_why_and_writes_nothing(changes, secret, 
     assert os.listdir(tmp_path) == ["handed-in"]
 
 
+def named(learner, *lines):
+    """A learner's folder with one notebook that holds these lines."""
+    lines = [line.partition(")")[0] for line in lines]
+    candidate = grade.Candidate(Path("a.ipynb"), "", lines, ())
+    return grade.Folder(Learner(learner), 1, [candidate], [])
+
+
 def test_an_assignment_without_its_line_can_be_named(tmp_path, runner):
     draft = Draft()
     submissions.assignment_line_deleted(draft)
-    found = [grade.Submission("anna", json.dumps(draft.notebook).encode())]
     with pytest.raises(ValueError, match='name what was asked: EXERCISES="..."'):
-        grade.assignment_of(found, SECRET)
+        grade.assignment_of([named("anna")], SECRET)
     asked = assignment.make(EXERCISES, SECRET)
     right = {each.name: expected(runner, each) for each in asked.exercises}
-    result = grade.graded(found[0].data, asked, right, lambda: Lent(runner))
+    data = json.dumps(draft.notebook).encode()
+    result = grade.graded(data, asked, right, lambda: Lent(runner))
     assert sum(mark.points for marks in result.marks.values() for mark in marks) == 9
 
 
 def test_two_assignments_in_one_folder_are_told_apart():
     other = assignment.make(["confusion"], SECRET)
     lines = [ASKED.line, ASKED.line, other.line]
-    found = [grade.Submission(str(n), line.encode()) for n, line in enumerate(lines)]
+    found = [named(str(n), line) for n, line in enumerate(lines)]
     assert grade.assignment_of(found, SECRET) == ASKED
     with pytest.raises(ValueError, match="of two assignments"):
         grade.assignment_of(found[1:], SECRET)
@@ -335,13 +316,6 @@ class Lent:
         pass
 
 
-@pytest.fixture(scope="module")
-def runner():
-    """One process, in no sandbox, for the notebooks of these tests that are harmless."""
-    with Runner(seconds=120) as running:
-        yield running
-
-
 def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     names = [path.stem for path in master.MASTERS]
     asked = assignment.make(names, "autumn")
@@ -353,12 +327,15 @@ def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     assert result.flags == []
 
 
-def drafts(count):
+def drafts(folder, count):
     """Submissions that differ, every second of them solved."""
     made = []
     for number in range(count):
         draft = (Draft() if number % 2 else Draft().stubs()).first(f"# learner {number}")
-        made.append(grade.Submission(f"learner-{number}", json.dumps(draft.notebook).encode()))
+        path = folder / f"learner-{number}" / "assignment.ipynb"
+        save(draft, path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        made.append(grade.Submission(Learner(path.parent.name), path, digest))
     return made
 
 
@@ -373,11 +350,11 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
         kept = grade.Kept(tmp_path / "results.jsonl")
         return grade.grade(found, ASKED, kept, make, seconds=30, jobs=1)
 
-    first = batch(drafts(3))
+    first = batch(drafts(tmp_path, 3))
     assert len(counted) == 3
     text = (tmp_path / "results.jsonl").read_text()
     (tmp_path / "results.jsonl").write_text(text[:-100])  # killed while it wrote
-    assert batch(drafts(4)) == first | batch(drafts(4))
+    assert batch(drafts(tmp_path, 4)) == first | batch(drafts(tmp_path, 4))
     assert len(counted) == 5
 
 
@@ -392,15 +369,14 @@ def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
     made = [Broken(runner), Lent(runner), Lent(runner)]
     kept = grade.Kept(tmp_path / "results.jsonl")
     with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
-        grade.grade(drafts(3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
+        grade.grade(drafts(tmp_path, 3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
     assert len(kept.known) == 2
 
 
 @BOXED
 @pytest.mark.long
 def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
-    for each in drafts(12):
-        save(each.data, tmp_path / "handed-in" / each.learner / "assignment.ipynb")
+    drafts(tmp_path / "handed-in", 12)
     options = ["--submissions", tmp_path / "handed-in", "--jobs", 2, "--out"]
     assert run("grade", *options, tmp_path / "whole.csv").returncode == 0
     path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
@@ -422,89 +398,7 @@ def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
     assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-# ------------------------------------------------------------------------------------- the book
-
-RIGHT = {
-    "holes": [Mark("holes-a", 1, 1, ""), Mark("holes-b", 0, 3, "No <b>holes</b>.")],
-    "saving": [Mark("saving-a", 2, 2, "")],
-    "softmax": [Mark("softmax-a", 2, 2, ""), Mark("softmax-b", 1, 1, "")],
-}
-RESULTS = {
-    "anna": grade.Result(RIGHT, {"why": "<script>x</script>"}),
-    "ben": grade.Result(RIGHT, {"why": assignment.YOUR_WORDS}),
-    "cy": grade.nothing(ASKED, "no notebook"),
-}
-
-
-def entries(tmp_path, text):
-    """What a person's table says."""
-    path = tmp_path / "grades-by-hand.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return gradebook.read_by_hand(path, set(RESULTS), ASKED.most)
-
-
-def test_open_answers_wait_for_a_person_whose_points_a_regrade_keeps(tmp_path):
-    out, by_hand = tmp_path / "grades.csv", tmp_path / "grades-by-hand.csv"
-    gradebook.write_by_hand(by_hand, RESULTS, ASKED, {}, ",")
-    gradebook.write(out, RESULTS, ASKED, {})
-    assert by_hand.read_text().splitlines() == ["learner,question,points,comment", "anna,why,,"]
-    assert rows(out)["anna"]["why"] == ""
-    assert rows(out)["anna"]["flags"] == "why: waits for points by hand"
-    assert (rows(out)["ben"]["why"], rows(out)["cy"]["why"]) == ("0", "0")
-
-    said = 'learner,question,points,comment\nanna,why,2.5,"Good, short."\nanna,holes,4,My fault\n'
-    read, sign = entries(tmp_path, said)
-    gradebook.write_by_hand(by_hand, RESULTS, ASKED, read, sign)
-    assert by_hand.read_text() == said
-    gradebook.write(out, RESULTS, ASKED, read)
-    anna = rows(out)["anna"]
-    assert (anna["holes"], anna["why"], anna["total"], anna["most"]) == ("4", "2.5", "11.5", "12")
-    assert anna["flags"] == ""
-    page = (tmp_path / "grades-feedback" / "anna.html").read_text()
-    assert "Good, short." in page
-    assert "&lt;script&gt;" in page
-    assert "No &lt;b&gt;holes&lt;/b&gt;." in page
-    assert "<script" not in page
-
-
-def test_a_row_that_is_added_leaves_the_others_as_a_spreadsheet_wrote_them(tmp_path):
-    text = "\ufefflearner;question;points;comment\r\nben;holes;3,5;Käse; nach Rücksprache\r\n"
-    read, sign = entries(
-        tmp_path, text.replace("Käse; nach", '"Käse; nach').replace("che\r", 'che"\r')
-    )
-    assert read == {("ben", "holes"): gradebook.ByHand(3.5, "Käse; nach Rücksprache")}
-    gradebook.write_by_hand(tmp_path / "grades-by-hand.csv", RESULTS, ASKED, read, sign)
-    written = (tmp_path / "grades-by-hand.csv").read_text().splitlines()
-    assert written[1:] == ['ben;holes;3.5;"Käse; nach Rücksprache"', "anna;why;;"]
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("anna,why,2,\n", "must begin with the line learner,question,points,comment"),
-        ("{}dora,why,2,\n", "row 2: no folder is called 'dora'"),
-        ("{}anna,what,2,\n", "row 2: 'what'; take one of: holes, saving, softmax, why"),
-        ("{}anna,why,4,\n", "row 2: '4' points; give a number from 0 to 3"),
-        ("{}anna,why,nan,\n", "row 2: 'nan' points; give a number from 0 to 3"),
-        ("{}anna,why,two,\n", "row 2: 'two' points"),
-        ("{}anna,why,2,\nanna,why,3,\n", "row 3: a second row for anna and why"),
-        (b"learner,question,points,comment\nanna,why,1,gel\xf6st\n", "save it as 'CSV UTF-8'"),
-    ],
-)
-def test_a_row_by_hand_that_makes_no_sense_is_named(text, told, tmp_path):
-    header = "learner,question,points,comment\n"
-    with pytest.raises(ValueError, match=told):
-        entries(tmp_path, text if isinstance(text, bytes) else text.format(header))
-
-
-def test_canvas_gets_its_columns(tmp_path):
-    gradebook.write(tmp_path / "week4.csv", RESULTS, ASKED, {})
-    lines = (tmp_path / "week4-canvas.csv").read_text().splitlines()
-    assert lines[:3] == [
-        "Student,ID,SIS User ID,SIS Login ID,Section,week4",
-        "Points Possible,,,,,12",
-        "anna,,,anna,,6",
-    ]
+# ------------------------------------------------------------------------------------ other things
 
 
 def test_two_open_questions_of_one_name_are_refused():

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cifarlab.files import replacing
@@ -97,12 +98,13 @@ def assignment(options: argparse.Namespace) -> int:
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions; SECRET is in the environment.
 
-    --submissions FOLDER, --out FILE.csv, --timeout SECONDS, --jobs NUMBER, --unsafe 1; the
-    exercises' names only where no submission has kept its "# assignment:" line.
+    --submissions FOLDER, --out FILE.csv, --timeout SECONDS, --jobs NUMBER, --unsafe 1, --again
+    LEARNER to grade that one anew; the exercises' names, and --open FILE of open questions, only
+    where no submission has kept its "# assignment:" line.
     """
     from exercises import assignment as make
+    from exercises import feedback, gradebook, handed_in, sandbox
     from exercises import grade as grading
-    from exercises import gradebook, sandbox
     from exercises.judge import NotStarted
 
     try:
@@ -115,33 +117,53 @@ def grade(options: argparse.Namespace) -> int:
             raise ValueError(f"OUT={options.out!r}; name a file that ends in .csv.")
         if not unsafe and (reason := sandbox.refusal()):
             raise ValueError(reason)
-        folders = grading.learners(Path(options.submissions))
-        found = [grading.submission(folder) for folder in folders]
+        learners, notes = handed_in.look(Path(options.submissions))
+        for note in notes:
+            print(f"{options.submissions}: {note}", file=sys.stderr)
+        if options.again and options.again not in {each.name for each in learners}:
+            raise ValueError(f"AGAIN={options.again!r}: no submission is of that learner.")
+        with ThreadPoolExecutor(jobs) as pool:
+            folders = list(pool.map(grading.opened, learners))
         if options.names:
-            asked = make.make(options.names, secret)
+            questions = make.read_open(Path(options.open)) if options.open else []
+            asked = make.make(options.names, secret, questions)
         else:
-            asked = grading.assignment_of(found, secret)
+            asked = grading.assignment_of(folders, secret)
         by_hand = gradebook.beside(out, "by-hand.csv")
-        names = {each.learner for each in found}
-        entries, sign = gradebook.read_by_hand(by_hand, names, asked.most)
+        names = {each.name for each in learners}
+        entries = gradebook.read_by_hand(by_hand, names, asked.most)
+        submissions = {each.learner.name: grading.chosen(each, asked) for each in folders}
         results = grading.grade(
-            found,
+            list(submissions.values()),
             asked,
             grading.Kept(gradebook.beside(out, "results.jsonl")),
             lambda: sandbox.runner(seconds, asked.imports, unsafe=unsafe),
             seconds=seconds,
             jobs=jobs,
+            again=options.again,
         )
-        gradebook.write_by_hand(by_hand, results, asked, entries, sign)
-        rows = gradebook.write(out, results, asked, entries)
+        gradebook.write_by_hand(by_hand, results, asked, entries)
+        rows = gradebook.book(results, asked, entries)
+        gradebook.write(out, rows, submissions, asked)
+        pages = gradebook.beside(out, "feedback")
+        failed = feedback.write(pages, rows, results, submissions, asked, entries, jobs)
+        if failed:
+            for learner, why in failed.items():
+                rows[learner].flags.append(why)
+            gradebook.write(out, rows, submissions, asked)
     except (ValueError, OSError, NotStarted) as error:
         print(f"grade: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("grade: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
-    flagged = [learner for learner, row in rows.items() if row.flags]
-    print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")
+    flagged = sum(bool(row.flags) for row in rows.values())
+    print(f"{out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    if waiting := sum(bool(row.waiting) for row in rows.values()):
+        print(
+            f"{by_hand}: the answers of {waiting} wait for your points; until then their cells "
+            "for Canvas are empty"
+        )
     return 0
 
 
@@ -176,7 +198,7 @@ def main() -> int:
         (prove, "names"),
         (students, "folder"),
         (assignment, "names --out --title --open"),
-        (grade, "names --submissions --out --timeout --jobs --unsafe"),
+        (grade, "names --open --submissions --out --timeout --jobs --unsafe --again"),
     ):
         command = commands.add_parser(do.__name__, help=do.__doc__, description=do.__doc__)
         for name in arguments.split():
