@@ -380,7 +380,7 @@ def test_canvas_gets_its_columns_and_no_total_while_an_answer_waits(tmp_path):
         "cy,,,cy,,0",
     ]
     write(tmp_path / "week4.csv", entries(tmp_path, HEAD + "anna,why,3,\n"))
-    assert "anna,,,anna,,8" in lines(tmp_path / "week4-canvas.csv")
+    assert "anna,,,anna,,9" in lines(tmp_path / "week4-canvas.csv")
 
 
 def test_the_end_of_a_run_says_who_waits_and_that_canvas_cells_are_empty(tmp_path):
