@@ -20,7 +20,7 @@ endif
 
 # What a caller names goes by the environment: a shell would read its quotes and backticks, and make
 # its dollars.
-NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE SECRET SECRET_FILE
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE
 $(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
 export $(NAMED)
 
@@ -93,7 +93,7 @@ ifneq ($(EXTRA),)
 endif
 	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
 		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
-		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
+		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"} $${AGAIN:+--again "$$AGAIN"} $${OPEN:+--open "$$OPEN"}
 
 # Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab

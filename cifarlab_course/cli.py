@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -99,7 +100,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="EXERCISE",
         help='only where no submission has kept its "# assignment:" line',
     )
-    mark.add_argument("--submissions", type=Path, required=True, help="a folder of folders")
+    mark.add_argument(
+        "--open",
+        type=Path,
+        metavar="FILE",
+        help="open questions, as Markdown; read only where exercises are named",
+    )
+    mark.add_argument(
+        "--submissions", type=Path, required=True, help="a folder of folders or notebooks"
+    )
     mark.add_argument("--out", type=table, required=True, help="the table, such as week4.csv")
     mark.add_argument(
         "--timeout",
@@ -111,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     mark.add_argument(
         "--jobs", type=number(1, MOST_JOBS), help="submissions at a time (one for each processor)"
     )
+    mark.add_argument("--again", default="", metavar="LEARNER", help="one to be graded anew")
     mark.add_argument(
         "--unsafe",
         action="store_true",
@@ -215,41 +225,61 @@ def assignment(options: argparse.Namespace) -> None:
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
     from cifarlab_course.grading import assignment as make
+    from cifarlab_course.grading import feedback, gradebook, handed_in, sandbox
     from cifarlab_course.grading import grade as grading
-    from cifarlab_course.grading import gradebook, sandbox
     from cifarlab_course.grading.judge import NotStarted
 
     try:
         code, out = secret(options), options.out
         if not options.unsafe and (reason := sandbox.refusal()):
             raise ValueError(reason)
-        folders = grading.learners(options.submissions)
-        found = [grading.submission(folder) for folder in folders]
+        jobs = options.jobs or cores()
+        learners, notes = handed_in.look(options.submissions)
+        for note in notes:
+            print(f"{options.submissions}: {note}", file=sys.stderr)
+        if options.again and options.again not in {each.name for each in learners}:
+            raise ValueError(f"--again {options.again!r}: no submission is of that learner.")
+        with ThreadPoolExecutor(jobs) as pool:
+            folders = list(pool.map(grading.opened, learners))
         if options.exercises:
-            asked = make.make(options.exercises, code)
+            questions = make.read_open(options.open) if options.open else []
+            asked = make.make(options.exercises, code, questions)
         else:
-            asked = grading.assignment_of(found, code)
+            asked = grading.assignment_of(folders, code)
         by_hand = gradebook.beside(out, "by-hand.csv")
-        names = {each.learner for each in found}
-        entries, sign = gradebook.read_by_hand(by_hand, names, asked.most)
+        entries = gradebook.read_by_hand(by_hand, {each.name for each in learners}, asked.most)
+        submissions = {each.learner.name: grading.chosen(each, asked) for each in folders}
         results = grading.grade(
-            found,
+            list(submissions.values()),
             asked,
             grading.Kept(gradebook.beside(out, "results.jsonl")),
             lambda: sandbox.runner(options.timeout, asked.imports, unsafe=options.unsafe),
             seconds=options.timeout,
-            jobs=options.jobs or cores(),
+            jobs=jobs,
+            again=options.again,
         )
-        gradebook.write_by_hand(by_hand, results, asked, entries, sign)
-        rows = gradebook.write(out, results, asked, entries)
+        gradebook.write_by_hand(by_hand, results, asked, entries)
+        rows = gradebook.book(results, asked, entries)
+        gradebook.write(out, rows, submissions, asked)
+        pages = gradebook.beside(out, "feedback")
+        failed = feedback.write(pages, rows, results, submissions, asked, entries, jobs)
+        if failed:
+            for learner, why in failed.items():
+                rows[learner].flags.append(why)
+            gradebook.write(out, rows, submissions, asked)
     except NotStarted as error:
         raise ValueError(str(error)) from error
     except KeyboardInterrupt as stopped:
         names = f" while it graded {stopped}" if str(stopped) else ""
         print(f"course grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
         return 130
-    flagged = [learner for learner, row in rows.items() if row.flags]
-    print(f"{out}: {len(rows)} submissions, {len(flagged)} to be looked at (column flags)")
+    flagged = sum(bool(row.flags) for row in rows.values())
+    print(f"{out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    if waiting := sum(bool(row.waiting) for row in rows.values()):
+        print(
+            f"{by_hand}: the answers of {waiting} wait for your points; until then their cells "
+            "for Canvas are empty"
+        )
     return 0
 
 

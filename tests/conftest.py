@@ -7,6 +7,7 @@ import torch
 from playwright.sync_api import sync_playwright
 
 from cifarlab import data, model, recipes
+from cifarlab_course.grading.judge import Runner
 from tests.helpers import Tiny
 
 # One thread: on a busy machine more are slower, and forked children may use no others.
@@ -71,3 +72,10 @@ def browser():
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One process, in no sandbox, for the cells of tests that are harmless; it forks for each."""
+    with Runner(seconds=120) as running:
+        yield running

@@ -1,17 +1,23 @@
 """Submissions made from code: honest, damaged, wrong and hostile, each with the points it must get.
 
-`CASES` holds them by name. All are of one assignment: `EXERCISES`, varied by `SECRET`.
+`CASES` holds them by name. All are of one assignment: `EXERCISES`, varied by `SECRET`. And `run`
+grades them, as `make grade` does.
 """
 
+import contextlib
 import copy
+import csv
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import nbformat
 
+from cifarlab_course import cli as course
 from cifarlab_course.exercises.master import named, read
 from cifarlab_course.grading import assignment
 
@@ -24,6 +30,35 @@ PUBLISHED = [read(named(name)) for name in EXERCISES]
 ALL, NONE = (4, 2, 3), (0, 0, 0)
 
 
+class Done(NamedTuple):
+    """How a command ended, and what it said, of errors and else."""
+
+    returncode: int
+    stderr: str
+    stdout: str
+
+
+def run(*arguments, secret=SECRET, **environment):
+    """The command `course`, as `make` calls it, in this process: to start one takes seconds."""
+    errors, said = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"SECRET": secret} | environment),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(said),
+    ):
+        try:
+            status = course.main(list(map(str, arguments)))
+        except SystemExit as stopped:  # bad options
+            status = stopped.code
+    return Done(status, errors.getvalue(), said.getvalue())
+
+
+def rows(table: Path) -> dict[str, dict[str, str]]:
+    """A table of points, by learner."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return {row["learner"]: row for row in csv.DictReader(file)}
+
+
 class Case(NamedTuple):
     """A learner's folder, filled by `fill`, and what grading must say of it."""
 
@@ -32,12 +67,13 @@ class Case(NamedTuple):
     points: tuple[float, float, float]
     flag: str | None  # words of the flag; no flag if empty; None where the machine's speed decides
     quick: bool  # in `make test`; all are in `make validate`
+    waits: bool  # must a person read it, for what it says in words?
 
 
 CASES: dict[str, Case] = {}
 
 
-def case(kind, points, flag="", quick=False):
+def case(kind, points, flag="", quick=False, waits=False):
     """Take a function as a case; it fills a folder, or changes a draft of the solved notebook."""
 
     def take(function):
@@ -49,7 +85,7 @@ def case(kind, points, flag="", quick=False):
                 changed = function(draft)
                 save(draft if changed is None else changed, folder / "assignment.ipynb")
 
-        CASES[function.__name__] = Case(kind, fill, points, flag, quick)
+        CASES[function.__name__] = Case(kind, fill, points, flag, quick, waits)
         return function
 
     return take
@@ -176,7 +212,7 @@ def helper_above_the_answer(draft):
     draft.say(SAVING, f"def {function(SAVING)}(*sizes):\n    return helper(*sizes)")
 
 
-@case("honest", ALL, quick=True)
+@case("honest", ALL, quick=True, waits=True)
 def helper_at_the_end_of_the_notebook(draft):
     draft.say(HOLES, "def holes(dilations):\n    return helper(dilations)")
     draft.insert(len(draft.cells), named(HOLES, "helper"))
@@ -308,7 +344,7 @@ def a_cell_of_its_own_fails(draft):
     draft.below(HOLES, "holes('abc')")
 
 
-@case("honest", ALL)
+@case("honest", ALL, waits=True)
 def a_cell_of_its_own_takes_hours(draft):
     draft.insert(len(draft.cells), "import time\ntime.sleep(10_000)")
 
@@ -323,7 +359,7 @@ def asks_for_input(draft):
     draft.first("name = input('Your name? ')")
 
 
-@case("honest", ALL)
+@case("honest", ALL, waits=True)
 def exits_when_it_is_done(draft):
     draft.insert(len(draft.cells), "exit()")
     draft.insert(len(draft.cells), "import sys\nsys.exit()")
@@ -449,7 +485,7 @@ def answer_split_with_its_metadata(draft):
     draft.cells[answer + 1]["metadata"] = dict(draft.cells[answer]["metadata"])
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def answers_in_reverse_order(draft):
     draft.notebook["cells"] = draft.cells[:2] + draft.cells[2:][::-1]
 
@@ -461,7 +497,7 @@ def checks_moved_to_the_top(draft):
     draft.cells[2:2] = checks
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def all_answers_moved_to_the_end(draft):
     answers = [draft.answer(exercise) for exercise in ASKED.exercises]
     draft.without(*answers)
@@ -499,13 +535,13 @@ def answer_written_into_the_check(draft):
     check["source"] = f"{line}\n{body(HOLES)}\n{asserts}"
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def answer_cell_became_text(draft):
     draft.answer(HOLES)["cell_type"] = "markdown"
     draft.answer(SAVING)["cell_type"] = "raw"
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def statements_deleted(draft):
     draft.without(*[cell for cell in draft.cells if cell["cell_type"] == "markdown"][:-1])
 
@@ -545,7 +581,7 @@ def nothing_but_cells(draft):
     return json.dumps({"cells": cells})
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def odd_things_among_the_cells(draft):
     draft.cells[2:2] = [None, 7, {}, {"cell_type": "code"}, {"cell_type": "code", "source": None}]
     draft.cells[2:2] = [{"cell_type": "code", "source": {"a": 1}, "metadata": [1]}]
@@ -569,7 +605,7 @@ def utf_16(draft):
     return json.dumps(draft.notebook).encode("utf-16")
 
 
-@case("damaged", ALL)
+@case("damaged", ALL, waits=True)
 def latin_1(draft):
     draft.first("# gel\xf6st")
     return json.dumps(draft.notebook, ensure_ascii=False).encode("latin-1", "replace")
@@ -595,9 +631,63 @@ def half_a_letter(draft):
     draft.insert(2, "# \ud800")
 
 
-@case("damaged", ALL, flag="why: no answer cell")
+@case("damaged", ALL, flag="why: no answer cell", waits=True)
 def open_answer_deleted(draft):
-    draft.without(draft.cells[draft.find("<!-- open: why")])
+    draft.without(draft.cells[draft.find("open: why")])
+
+
+@case("damaged", ALL)
+def odd_metadata(draft):
+    for cell in draft.cells:
+        cell["metadata"] = {"cifarlab": {"answer": [], "check": {}, "open": 7, "question": None}}
+
+
+@case("damaged", ALL, flag="2 notebooks")
+def last_weeks_notebook_beside_it(folder):
+    save(Draft(), folder / "week4.ipynb")
+    other = assignment.make(["confusion", "output-size", "whole-picture", "saving"], SECRET)
+    save(nbformat.writes(assignment.notebook(other, [], "3", solved=True)), folder / "week3.ipynb")
+
+
+# ----------------------------------------------------------------------------- in their own words
+
+WORDS = "Drop the flip, since left becomes right."
+
+
+@case("honest", ALL, quick=True, waits=True)
+def words_below_a_heading(draft):
+    draft.insert(len(draft.cells), f"### My answer\n\n{WORDS}", "markdown")
+
+
+@case("honest", ALL, waits=True)
+def words_in_a_code_cell(draft):
+    draft.insert(len(draft.cells), f"# {WORDS}")
+
+
+@case("honest", ALL, waits=True)
+def words_that_begin_with_a_number_sign(draft):
+    draft.insert(len(draft.cells), "#1 drop the flip. #2 keep the crop.", "markdown")
+
+
+@case("honest", ALL, waits=True)
+def words_above_the_cell_for_them(draft):
+    draft.insert(draft.find("open: why"), WORDS, "markdown")
+
+
+@case("honest", ALL, waits=True)
+def words_in_the_question(draft):
+    draft.cells[draft.find(OPEN.text)]["source"] += f"\n\n**{WORDS}**"
+
+
+@case("honest", ALL, waits=True)
+def words_behind_the_line_to_be_kept(draft):
+    cell = draft.cells[draft.find("open: why")]
+    cell["source"] = f"{cell['source'].partition(chr(10))[0]} {WORDS}"
+
+
+@case("honest", ALL, waits=True)
+def words_at_another_question(draft):
+    draft.insert(draft.find("## 2. "), f"**Why there are holes:** {WORDS}", "markdown")
 
 
 # ----------------------------------------------------------------------------------------- wrong
@@ -666,7 +756,7 @@ def text_instead_of_numbers(draft):
     )
 
 
-@case("wrong", NONE, flag="no answer cell")
+@case("wrong", NONE, flag="no answer cell", waits=True)
 def only_a_title(draft):
     draft.notebook["cells"] = draft.cells[:2]
 
@@ -752,6 +842,21 @@ def a_link_among_the_folders(folder):
 def a_named_pipe(folder):
     folder.mkdir()
     os.mkfifo(folder / "assignment.ipynb")
+
+
+@case("damaged", NONE, flag="it holds 'assignment.zip'")
+def an_archive(folder):
+    save(b"PK", folder / "assignment.zip")
+
+
+@case("hostile", NONE, flag="10,001 cells; 10,000 are allowed")
+def ten_thousand_cells(draft):
+    draft.notebook["cells"] += [{}] * (10_001 - len(draft.cells))
+
+
+@case("hostile", ALL, quick=True)
+def a_megabyte_of_blank_lines(draft):
+    draft.first("\n" * 10**6)
 
 
 # --------------------------------------------------------------------------------------- hostile
@@ -1141,7 +1246,7 @@ def a_verdict_said_twice(draft):
     draft.answer(HOLES)["source"] += "\n" + FORGE + TAKE + twice + "forge(twice)"
 
 
-@case("hostile", (0, 2, 3), flag="seconds", quick=True)
+@case("hostile", (0, 2, 3), flag="seconds", quick=True, waits=True)
 def a_runner_that_is_stopped(draft):
     """Nobody reads what is sent to it any more; after a minute it is woken again."""
     stop = """
@@ -1308,9 +1413,9 @@ def files_left_for_the_next_one(draft):
     draft.first("open('torch.py', 'w').write('import os; os._exit(1)')")
 
 
-@case("hostile", ALL)
+@case("hostile", ALL, waits=True)
 def markup_in_an_answer(draft):
-    cell = draft.cells[draft.find("<!-- open: why")]
+    cell = draft.cells[draft.find("open: why")]
     cell["source"] += "\n\n<script>document.title = 'taken'</script><img src=//example.org/x>"
 
 

@@ -29,13 +29,6 @@ WRITTEN = {path.stem: master.read(path) for path in master.MASTERS}
 CANARY = "zyxq"  # with a digit behind it, a word that the search index keeps as it is
 
 
-@pytest.fixture(scope="module")
-def runner():
-    """One process for all answers; it forks for each."""
-    with Runner(seconds=120) as running:
-        yield running
-
-
 @pytest.fixture
 def started(tmp_path):
     """The master that `make exercise` starts with, under the name `new-one`."""

@@ -1,12 +1,9 @@
 """Protects learners from unfair points, instructors from what is handed in, exams from copies."""
 
 import contextlib
-import csv
-import html
-import io
+import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -14,53 +11,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
-from unittest import mock
 
 import nbformat
 import psutil
 import pytest
 
 import cifarlab
-from cifarlab_course import cli as course
 from cifarlab_course.exercises import leaks, master
-from cifarlab_course.grading import assignment, grade, gradebook, sandbox, submission
-from cifarlab_course.grading.judge import Mark, NotStarted, Runner, expected
+from cifarlab_course.grading import assignment, grade, handed_in, sandbox, submission
+from cifarlab_course.grading.handed_in import Learner
+from cifarlab_course.grading.judge import NotStarted, expected
 from tests import submissions
-from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, save
+from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, rows, run, save
 
 ROOT = Path(__file__).parent.parent
 QUICK = [name for name, each in CASES.items() if each.quick]
 pytestmark = pytest.mark.sandbox
 REFUSAL = sandbox.refusal()
 BOXED = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL[:150])
-
-
-class Done(NamedTuple):
-    """How a command ended, and what it said of errors."""
-
-    returncode: int
-    stderr: str
-
-
-def run(*arguments, secret=SECRET, **environment):
-    """The command `course`, as `make` calls it, in this process: to start one takes seconds."""
-    said = io.StringIO()
-    with (
-        mock.patch.dict(os.environ, {"SECRET": secret} | environment),
-        contextlib.redirect_stderr(said),
-    ):
-        try:
-            status = course.main(list(map(str, arguments)))
-        except SystemExit as stopped:  # bad options
-            status = stopped.code
-    return Done(status, said.getvalue())
-
-
-def rows(table):
-    """A table of points, by learner."""
-    with table.open(encoding="utf-8", newline="") as file:
-        return {row["learner"]: row for row in csv.DictReader(file)}
 
 
 # ------------------------------------------------------------------------------------ the corpus
@@ -92,8 +60,9 @@ def whole(tmp_path_factory):
 def assert_graded(row, name):
     """Does a case have its points, and a flag where it must, and none else?"""
     got = tuple(float(row[question]) for question in EXERCISES)
-    flags = [flag for flag in row["flags"].split("; ") if flag and "waits for" not in flag]
+    flags = [flag for flag in row["flags"].split("; ") if flag]
     assert got == CASES[name].points, row
+    assert row["waiting"] == "why" * CASES[name].waits
     if CASES[name].flag is not None:
         assert CASES[name].flag in row["flags"]
         assert bool(flags) == bool(CASES[name].flag), row
@@ -140,8 +109,9 @@ TRAPS = "a_link_to_another_file a_link_to_another_folder a_link_among_the_folder
 def test_a_trap_in_a_learners_folder_is_not_read(tmp_path, name):
     """A link to another learner's folder would earn the other's points."""
     CASES[name].fill(tmp_path / "anna")
-    found = grade.submission(tmp_path / "anna")
-    assert CASES[name].flag in found.reason and not found.data
+    learner = handed_in.Learner("anna", places=(tmp_path / "anna",))
+    found = grade.chosen(grade.opened(learner), ASKED)
+    assert CASES[name].flag in found.reason and not found.path
 
 
 # --------------------------------------------------------------------------------- the sandbox
@@ -339,22 +309,29 @@ def test_grading_that_cannot_begin_says_why_and_writes_nothing(changes, secret, 
     assert os.listdir(tmp_path) == ["handed-in"]
 
 
+def named(learner, *lines):
+    """A learner's folder with one notebook that holds these lines."""
+    lines = [line.partition(")")[0] for line in lines]
+    candidate = grade.Candidate(Path("a.ipynb"), "", lines, ())
+    return grade.Folder(Learner(learner), 1, [candidate], [])
+
+
 def test_an_assignment_without_its_line_can_be_named(tmp_path, runner):
     draft = Draft()
     submissions.assignment_line_deleted(draft)
-    found = [grade.Submission("anna", json.dumps(draft.notebook).encode())]
-    with pytest.raises(ValueError, match="name the exercises that were asked"):
-        grade.assignment_of(found, SECRET)
+    with pytest.raises(ValueError, match="name the exercises .* that were asked"):
+        grade.assignment_of([named("anna")], SECRET)
     asked = assignment.make(EXERCISES, SECRET)
     right = {each.name: expected(runner, each) for each in asked.exercises}
-    result = grade.graded(found[0].data, asked, right, lambda: Lent(runner))
+    data = json.dumps(draft.notebook).encode()
+    result = grade.graded(data, asked, right, lambda: Lent(runner))
     assert sum(mark.points for marks in result.marks.values() for mark in marks) == 9
 
 
 def test_two_assignments_in_one_folder_are_told_apart():
     other = assignment.make(["confusion"], SECRET)
     lines = [ASKED.line, ASKED.line, other.line]
-    found = [grade.Submission(str(n), line.encode()) for n, line in enumerate(lines)]
+    found = [named(str(n), line) for n, line in enumerate(lines)]
     assert grade.assignment_of(found, SECRET) == ASKED
     with pytest.raises(ValueError, match="of two assignments"):
         grade.assignment_of(found[1:], SECRET)
@@ -376,13 +353,6 @@ class Lent:
         pass
 
 
-@pytest.fixture(scope="module")
-def runner():
-    """One process, in no sandbox, for the notebooks of these tests that are harmless."""
-    with Runner(seconds=120) as running:
-        yield running
-
-
 def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     names = [path.stem for path in master.MASTERS]
     asked = assignment.make(names, "autumn")
@@ -397,19 +367,23 @@ def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
 def test_a_question_keeps_its_helpers_where_the_answer_above_ends_the_process(tmp_path, runner):
     """Tried from the top it never comes to its answer, and by itself it lacks the helper."""
     CASES["exit_above_an_answer_with_a_helper"].fill(tmp_path)
-    found = submission.pieces(submission.cells(grade.submission(tmp_path).data), ASKED.exercises)
+    notebook = submission.read((tmp_path / "assignment.ipynb").read_bytes())
+    found = submission.pieces(notebook.cells, ASKED.exercises)
     saving = submissions.SAVING
     ways = submission.attempts(found, saving)
-    marks, trouble = grade.best(runner, saving, expected(runner, saving), ways)
-    assert (sum(mark.points for mark in marks), trouble) == (2, "")
+    marks, remarks = grade.best(runner, saving, expected(runner, saving), ways)
+    assert (sum(mark.points for mark in marks), remarks) == (2, [])
 
 
-def drafts(count):
+def drafts(folder, count):
     """Submissions that differ, every second of them solved."""
     made = []
     for number in range(count):
         draft = (Draft() if number % 2 else Draft().stubs()).first(f"# learner {number}")
-        made.append(grade.Submission(f"learner-{number}", json.dumps(draft.notebook).encode()))
+        path = folder / f"learner-{number}" / "assignment.ipynb"
+        save(draft, path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        made.append(grade.Submission(Learner(path.parent.name), path, digest))
     return made
 
 
@@ -424,11 +398,11 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
         kept = grade.Kept(tmp_path / "results.jsonl")
         return grade.grade(found, ASKED, kept, make, seconds=30, jobs=1)
 
-    first = batch(drafts(3))
+    first = batch(drafts(tmp_path, 3))
     assert len(counted) == 3
     text = (tmp_path / "results.jsonl").read_text()
     (tmp_path / "results.jsonl").write_text(text[:-100])  # killed while it wrote
-    assert batch(drafts(4)) == first | batch(drafts(4))
+    assert batch(drafts(tmp_path, 4)) == first | batch(drafts(tmp_path, 4))
     assert len(counted) == 5
 
 
@@ -445,15 +419,14 @@ def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
     made = [Broken(runner), Lent(runner), Lent(runner)]
     kept = grade.Kept(tmp_path / "results.jsonl")
     with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
-        grade.grade(drafts(3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
+        grade.grade(drafts(tmp_path, 3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
     assert len(kept.known) == 2
 
 
 @BOXED
 @pytest.mark.long
 def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
-    for each in drafts(12):
-        save(each.data, tmp_path / "handed-in" / each.learner / "assignment.ipynb")
+    drafts(tmp_path / "handed-in", 12)
     options = ["--submissions", tmp_path / "handed-in", "--jobs", 2, "--out"]
     assert run("grade", *options, tmp_path / "whole.csv").returncode == 0
     command = [sys.executable, "-m", "cifarlab_course.cli", "grade", *options, tmp_path / "cut.csv"]
@@ -472,137 +445,7 @@ def test_a_batch_killed_half_way_goes_on_and_ends_with_the_same_table(tmp_path):
     assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-# ------------------------------------------------------------------------------------- the book
-
-RIGHT = {
-    "holes": [Mark("holes-a", 1, 1, ""), Mark("holes-b", 0, 3, "No <b>holes</b>.")],
-    "saving": [Mark("saving-a", 2, 2, "")],
-    "softmax": [Mark("softmax-a", 2, 2, ""), Mark("softmax-b", 1, 1, "")],
-}
-RESULTS = {
-    "anna": grade.Result(RIGHT, {"why": "<script>x</script>"}),
-    "ben": grade.Result(RIGHT, {"why": assignment.YOUR_WORDS}),
-    "cy": grade.nothing(ASKED, "no notebook"),
-}
-
-
-def entries(tmp_path, text):
-    """What a person's table says."""
-    path = tmp_path / "grades-by-hand.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return gradebook.read_by_hand(path, set(RESULTS), ASKED.most)
-
-
-def test_open_answers_wait_for_a_person_whose_points_a_regrade_keeps(tmp_path):
-    out, by_hand = tmp_path / "grades.csv", tmp_path / "grades-by-hand.csv"
-    gradebook.write_by_hand(by_hand, RESULTS, ASKED, {}, ",")
-    gradebook.write(out, RESULTS, ASKED, {})
-    assert by_hand.read_text().splitlines() == ["learner,question,points,comment", "anna,why,,"]
-    assert rows(out)["anna"]["why"] == ""
-    assert rows(out)["anna"]["flags"] == "why: waits for points by hand"
-    assert (rows(out)["ben"]["why"], rows(out)["cy"]["why"]) == ("0", "0")
-
-    said = 'learner,question,points,comment\nanna,why,2.5,"Good, short."\nanna,holes,4,My fault\n'
-    read, sign = entries(tmp_path, said)
-    gradebook.write_by_hand(by_hand, RESULTS, ASKED, read, sign)
-    assert by_hand.read_text() == said
-    gradebook.write(out, RESULTS, ASKED, read)
-    anna = rows(out)["anna"]
-    assert (anna["holes"], anna["why"], anna["total"], anna["most"]) == ("4", "2.5", "11.5", "12")
-    assert anna["flags"] == ""
-    page = (tmp_path / "grades-feedback" / "anna.html").read_text()
-    assert "Good, short." in page
-    assert "&lt;script&gt;" in page
-    assert "No &lt;b&gt;holes&lt;/b&gt;." in page
-    assert "<script" not in page
-
-
-def lines_of(page: str) -> list[str]:
-    """What a learner reads on a page, line by line."""
-    text = re.sub(r"<[^<>]*>", "", page.partition("<main>")[2])
-    return [html.unescape(line) for line in text.splitlines() if line.strip()]
-
-
-def test_a_page_of_feedback_says_what_each_check_earned_and_why_not_more():
-    entries = {("anna", "why"): gradebook.ByHand(2.5, "Good, <short>.")}
-    rows = gradebook.book(RESULTS, ASKED, entries)
-    titles = [exercise.title for exercise in ASKED.exercises]
-
-    def page(learner):
-        return lines_of(gradebook.page(learner, rows[learner], RESULTS[learner], ASKED, entries))
-
-    assert page("anna") == [
-        "Feedback for anna",
-        "8.5 of 12 points.",
-        f"1. {titles[0]}",
-        "1 of 4 points.",
-        "holes-a, 1 of 1 point.",
-        "holes-b, 0 of 3 points:",
-        "No <b>holes</b>.",
-        f"2. {titles[1]}",
-        "2 of 2 points.",
-        "saving-a, 2 of 2 points.",
-        f"3. {titles[2]}",
-        "3 of 3 points.",
-        "softmax-a, 2 of 2 points.",
-        "softmax-b, 1 of 1 point.",
-        "4. why",
-        "2.5 of 3 points.",
-        "Your answer:",
-        "<script>x</script>",
-        "Comment: Good, <short>.",
-    ]
-    assert page("cy")[:6] == [
-        "Feedback for cy",
-        "0 of 12 points.",
-        f"1. {titles[0]}",
-        "0 of 4 points.",
-        f"{ASKED.exercises[0].checks[0].name}, 0 of 1 point:",
-        "no notebook.",
-    ]
-    entries.clear()
-    rows |= gradebook.book(RESULTS, ASKED, entries)
-    assert page("anna")[1] == "6 of 12 points." and "No points yet." in page("anna")
-
-
-def test_a_row_that_is_added_leaves_the_others_as_a_spreadsheet_wrote_them(tmp_path):
-    text = "\ufefflearner;question;points;comment\r\nben;holes;3,5;Käse; nach Rücksprache\r\n"
-    read, sign = entries(
-        tmp_path, text.replace("Käse; nach", '"Käse; nach').replace("che\r", 'che"\r')
-    )
-    assert read == {("ben", "holes"): gradebook.ByHand(3.5, "Käse; nach Rücksprache")}
-    gradebook.write_by_hand(tmp_path / "grades-by-hand.csv", RESULTS, ASKED, read, sign)
-    written = (tmp_path / "grades-by-hand.csv").read_text().splitlines()
-    assert written[1:] == ['ben;holes;3.5;"Käse; nach Rücksprache"', "anna;why;;"]
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("anna,why,2,\n", "must begin with the line learner,question,points,comment"),
-        ("{}dora,why,2,\n", "row 2: no folder is called 'dora'"),
-        ("{}anna,what,2,\n", "row 2: 'what'; take one of: holes, saving, softmax, why"),
-        ("{}anna,why,4,\n", "row 2: '4' points; give a number from 0 to 3"),
-        ("{}anna,why,nan,\n", "row 2: 'nan' points; give a number from 0 to 3"),
-        ("{}anna,why,two,\n", "row 2: 'two' points"),
-        ("{}anna,why,2,\nanna,why,3,\n", "row 3: a second row for anna and why"),
-        (b"learner,question,points,comment\nanna,why,1,gel\xf6st\n", "save it as 'CSV UTF-8'"),
-    ],
-)
-def test_a_row_by_hand_that_makes_no_sense_is_named(text, told, tmp_path):
-    header = "learner,question,points,comment\n"
-    with pytest.raises(ValueError, match=told):
-        entries(tmp_path, text if isinstance(text, bytes) else text.format(header))
-
-
-def test_canvas_gets_its_columns(tmp_path):
-    gradebook.write(tmp_path / "week4.csv", RESULTS, ASKED, {})
-    lines = (tmp_path / "week4-canvas.csv").read_text().splitlines()
-    assert lines[:3] == [
-        "Student,ID,SIS User ID,SIS Login ID,Section,week4",
-        "Points Possible,,,,,12",
-        "anna,,,anna,,6",
-    ]
+# ------------------------------------------------------------------------------------ other things
 
 
 def test_two_open_questions_of_one_name_are_refused():

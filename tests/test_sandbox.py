@@ -443,10 +443,9 @@ def test_one_interrupt_ends_all_at_once_and_names_who_was_graded(tmp_path):
     for name in ("ada", "emmy"):
         save(draft.first(f"# {name}"), tmp_path / "in" / name / "assignment.ipynb")
     options = ("--submissions", tmp_path / "in", "--out", tmp_path / "out.csv", "--timeout", 3000)
-    path = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "exercises", "grade", *map(str, options), "--jobs", "2"],
-        env=os.environ | {"PYTHONPATH": path, "SECRET": "the corpus"},
+        [sys.executable, "-m", "cifarlab_course.cli", "grade", *map(str, options), "--jobs", "2"],
+        env=os.environ | {"SECRET": "the corpus"},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -1,8 +1,10 @@
 """Make an assignment: exercises varied by a secret, for learners; and the key, for instructors."""
 
+import functools
 import hashlib
 import hmac
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from cifarlab_course.exercises import learner
 from cifarlab_course.exercises.master import (
     ANSWER,
     CHECK,
+    Check,
     Exercise,
     first_line,
     hidden_steps,
@@ -23,12 +26,13 @@ from cifarlab_course.exercises.master import (
     read,
     variants,
 )
+from cifarlab_course.grading.reader import LARGEST, LINE
 from cifarlab_course.lessons.notebooks import setup_cell
 
-# Which exercises and open questions, and a code that only the secret gives. Grading reads it.
-LINE = re.compile(r"# assignment: (?P<items>[a-z0-9: -]+) (?P<code>[0-9a-f]{16}) \(keep this line")
 QUESTION = re.compile(r"## (?P<name>[a-z][a-z0-9-]*) \((?P<points>\d+) points?\)")
-OPEN = "<!-- open: {name} ({points} points; keep this line) -->"
+RUBRIC = "## Rubric"
+IN_WORDS = "In your own words"
+OPEN = "`open: {name} ({points}; keep this line)`"
 YOUR_WORDS = "*Replace this line by your answer.*"
 
 
@@ -38,6 +42,7 @@ class Open(NamedTuple):
     name: str
     points: int
     text: str
+    rubric: str = ""  # how it is graded, for learners too
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Assignment:
 
     exercises: tuple[Exercise, ...]
     open: dict[str, int]  # the points of each open question
+    digests: dict[str, str]  # of the cell in which each open question stands
     line: str  # begins with "# assignment:"
 
     @property
@@ -58,6 +64,27 @@ class Assignment:
         """The modules that take long to import and are used by an exercise."""
         text = "\n".join(cell.source for each in self.exercises for cell in each.cells)
         return "torch,cifarlab.receptive_field" if re.search(r"\b(torch|cifarlab)\b", text) else ""
+
+    @functools.cached_property
+    def headings(self) -> dict[str, str]:
+        """The first line of each question, and the question's name."""
+        titles = [(exercise.name, exercise.title) for exercise in self.exercises]
+        titles += [(name, IN_WORDS) for name in self.open]
+        return {heading(number, title): name for number, (name, title) in enumerate(titles, 1)}
+
+    @functools.cached_property
+    def cells(self) -> frozenset[str]:
+        """The text of each cell, but for titles and open questions, which are not known here."""
+        tasks = (task(each, number, self) for number, each in enumerate(self.exercises, start=1))
+        marks = [OPEN.format(name=name, points=counted(most)) for name, most in self.open.items()]
+        texts = [set_up(self), *(cell.source for cells in tasks for cell in cells)]
+        texts += ["", YOUR_WORDS, *marks, *(f"{mark}\n\n{YOUR_WORDS}" for mark in marks)]
+        return frozenset(map(bare, texts))
+
+    def handed_out(self, text: str) -> bool:
+        """Is this a cell as it was handed out?"""
+        below_title = text.partition("\n")[2].strip()
+        return text in self.cells or below_title == introduction(self)
 
 
 def digest(secret: str, text: str) -> str:
@@ -86,42 +113,65 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
     if not secret:
         raise ValueError("the secret is empty; give a word that only the instructors know.")
     questions = list(questions)
-    points = {question.name: question.points for question in questions}
-    items = [*exercises, *(f"{name}:{most}" for name, most in points.items())]
-    if not items:
-        raise ValueError("no exercise is named; name some, such as: holes saving.")
     names = [*exercises, *(question.name for question in questions)]
+    if not names:
+        raise ValueError("no exercise is named; name some, such as: holes saving.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(twice)}: named twice; each question needs its own name.")
+    digests = {
+        question.name: digest_of(question_text(question, number))
+        for number, question in enumerate(questions, start=len(exercises) + 1)
+    }
+    points = {question.name: question.points for question in questions}
+    items = [*exercises, *(f"{name}:{points[name]}:{digests[name]}" for name in points)]
     listed = " ".join(items)
     line = f"# assignment: {listed} {digest(secret, listed)[:16]} (keep this line)"
-    return Assignment(tuple(varied(name, secret) for name in exercises), points, line)
+    return Assignment(tuple(varied(name, secret) for name in exercises), points, digests, line)
 
 
-def from_line(line: re.Match, secret: str) -> Assignment | None:
+def from_line(line: str, secret: str) -> Assignment | None:
     """The assignment that a submission's line names; None if it was made with another secret."""
-    if not hmac.compare_digest(digest(secret, line["items"])[:16], line["code"]):
+    found = LINE.fullmatch(line)
+    if not hmac.compare_digest(digest(secret, found["items"])[:16], found["code"]):
         return None
-    items = [item.partition(":") for item in line["items"].split(" ")]
-    questions = [Open(name, int(points), "") for name, colon, points in items if colon]
-    return make([name for name, colon, _ in items if not colon], secret, questions)
+    items = {name: rest for name, *rest in (item.split(":") for item in found["items"].split(" "))}
+    asked = {name: [*rest, ""] for name, rest in items.items() if rest}  # old lines: no digest
+    return Assignment(
+        tuple(varied(name, secret) for name, rest in items.items() if not rest),
+        {name: int(points) for name, (points, *_) in asked.items()},
+        {name: known for name, (_, known, *_) in asked.items()},
+        f"{line})",
+    )
+
+
+def bare(source: str) -> str:
+    """A cell's text without what editors change by themselves."""
+    return "\n".join(line.rstrip() for line in source.strip().splitlines())
+
+
+def digest_of(source: str) -> str:
+    """Eight hexadecimal digits by which the text of a cell is known again."""
+    return hashlib.sha256(bare(source).encode()).hexdigest()[:8]
 
 
 def read_open(path: Path) -> list[Open]:
-    """The open questions in an instructor's Markdown file.
+    """The open questions in an instructor's Markdown file, and the rubric that may stand there.
 
     Raises: ValueError if it has none, OSError if it can't be read.
     """
     head, *parts = re.split(r"^(?=## )", path.read_text(encoding="utf-8-sig"), flags=re.MULTILINE)
-    found = []
+    questions, rubric = [], ""
     for part in parts:
         title, _, text = part.partition("\n")
-        if not (heading := QUESTION.fullmatch(title.rstrip())):
+        if title.rstrip() == RUBRIC:
+            rubric = text.strip()
+        elif found := QUESTION.fullmatch(title.rstrip()):
+            questions.append(Open(found["name"], int(found["points"]), text.strip()))
+        else:
             raise ValueError(f"{path}: {title!r} is no heading such as '## why-holes (3 points)'.")
-        found.append(Open(heading["name"], int(heading["points"]), text.strip()))
-    if head.strip() or not found:
+    if head.strip() or not questions:
         raise ValueError(f"{path} must begin with a heading such as '## why-holes (3 points)'.")
-    return found
+    return [question._replace(rubric=rubric) for question in questions]
 
 
 # --------------------------------------------------------------------------------- the notebooks
@@ -131,42 +181,118 @@ def notebook(
     assignment: Assignment, questions: Iterable[Open], title: str, *, solved: bool = False
 ) -> NotebookNode:
     """One notebook with all questions: for learners, or (`solved`) with the solutions."""
-    points = sum(assignment.most.values())
     cells = [
-        v4.new_markdown_cell(
-            f"# {title}\n\n{counted(points)}. Answer below each question, in the cell that says "
-            "so; cells of your own are welcome. Keep the lines that ask to be kept: your points "
-            "are found by them. Before you hand it in, restart the kernel and run all cells."
-        ),
-        v4.new_code_cell(f"{setup_cell()}\n{assignment.line}"),
+        v4.new_markdown_cell(f"# {title}\n\n{introduction(assignment)}"),
+        v4.new_code_cell(set_up(assignment)),
     ]
     for number, exercise in enumerate(assignment.exercises, start=1):
-        cells += task(exercise, number, solved=solved)
+        cells += task(exercise, number, assignment, solved=solved)
     for number, question in enumerate(questions, start=len(assignment.exercises) + 1):
-        facts = f"*{counted(question.points)}.*"
-        heading = f"## {number}. In your own words\n\n{facts}\n\n{question.text}"
-        mark = OPEN.format(name=question.name, points=question.points)
+        asked = v4.new_markdown_cell(question_text(question, number))
+        asked.metadata["cifarlab"] = {"question": question.name}
+        mark = OPEN.format(name=question.name, points=counted(question.points))
         answer = v4.new_markdown_cell(f"{mark}\n\n{YOUR_WORDS}")
         answer.metadata["cifarlab"] = {"open": question.name}
-        cells += [v4.new_markdown_cell(heading), answer]
+        cells += [asked, answer]
     made = learner.assembled(cells, "assignment")
     made.metadata["cifarlab"] = {"assignment": assignment.line}
     return made
 
 
-def task(exercise: Exercise, number: int, *, solved: bool) -> list[NotebookNode]:
+def introduction(assignment: Assignment) -> str:
+    """What learners read first, below the title."""
+    told = [
+        f"{counted(sum(assignment.most.values()))}. Answer below each question, in the cell that "
+        "says so; cells of your own are welcome. Keep the lines that ask to be kept: your points "
+        "are found by them."
+    ]
+    if assignment.exercises:
+        told.append(
+            "Run the first code cell first. A check that passes says so and adds up its points; "
+            "hidden tests with other numbers have the last word on them."
+        )
+    if assignment.open:
+        told.append(
+            "A person reads all that you write between a question in your own words and the next "
+            "question: text, code, formulas, and pictures that the notebook holds."
+        )
+    told.append(
+        "Before you hand it in, restart the kernel, run all cells, and save. A file of more than "
+        f"{LARGEST // 2**20} MB cannot be graded: clear outputs that print or draw very much."
+    )
+    return "\n\n".join(told)
+
+
+def set_up(assignment: Assignment) -> str:
+    """The first code cell: it fetches what the exercises import, and no more."""
+    kinds = ("given", "answer", "check")
+    text = "\n".join(
+        part for e in assignment.exercises for kind in kinds for part in e.sources(kind)
+    )
+    modules = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
+    modules = sorted(modules - sys.stdlib_module_names)
+    lines = [assignment.line]
+    if "cifarlab" in modules:
+        lines.insert(0, setup_cell())
+    elif modules:
+        lines.insert(0, FETCH.format(modules=", ".join(modules), packages=" ".join(modules)))
+    if assignment.exercises:
+        lines.append("so_far = {}  # the points of checks that passed")
+    return "\n".join(lines)
+
+
+FETCH = """\
+try:
+    import {modules}
+except ModuleNotFoundError:  # Colab has all of them
+    %pip install --quiet {packages}"""
+
+
+def heading(number: int, title: str) -> str:
+    """The first line of a question."""
+    return f"## {number}. {title}"
+
+
+def question_text(question: Open, number: int) -> str:
+    """The cell in which an open question stands."""
+    parts = [heading(number, IN_WORDS), f"*{counted(question.points)}.*", question.text]
+    if question.rubric:
+        parts += ["<details><summary>How it is graded</summary>", question.rubric, "</details>"]
+    return "\n\n".join(parts)
+
+
+def task(
+    exercise: Exercise, number: int, assignment: Assignment, *, solved: bool = False
+) -> list[NotebookNode]:
     """The cells of one exercise, in whose metadata stands once more what each is."""
     made = learner.cells(exercise, solved=solved)
     facts = f"*{counted(exercise.points)}, about {exercise.minutes} minutes.*"
     made[0].source = made[0].source.replace(
-        f"# {exercise.title}", f"## {number}. {exercise.title}\n\n{facts}", 1
+        f"# {exercise.title}", f"{heading(number, exercise.title)}\n\n{facts}", 1
     )
+    checks = {check.name: check for check in exercise.checks}
     for cell in made:
         if found := ANSWER.match(first_line(cell.source)):
             cell.metadata["cifarlab"] = {"answer": found["name"]}
         elif found := CHECK.match(first_line(cell.source)):
             cell.metadata["cifarlab"] = {"check": found["name"]}
+            cell.source = check_cell(checks[found["name"]], assignment.exercises)
     return made
+
+
+def check_cell(check: Check, exercises: Iterable[Exercise]) -> str:
+    """A check as learners get it: passed, it says so, and how many points they have so far."""
+    mark, _, asserts = check.visible.rstrip().partition("\n")
+    most = sum(exercise.points for exercise in exercises)
+    return "\n".join(
+        [
+            mark,
+            f'so_far["{check.name}"] = 0  # a NameError? Run the first code cell.',
+            asserts,
+            f'so_far["{check.name}"] = {check.points}',
+            f'print("Passed. Points of checks so far:", sum(so_far.values()), "of {most}.")',
+        ]
+    )
 
 
 def counted(points: float) -> str:

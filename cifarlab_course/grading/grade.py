@@ -1,27 +1,31 @@
 """Grade a folder of submissions: each in a sandbox of its own, one bad file stopping none.
 
-What has been graded is kept in a file of results, so that a batch can be cut and go on.
+What has been graded is kept in a file of results, so that a batch can be cut and go on. No more
+notebooks are in memory than are graded at a time.
 """
 
 import hashlib
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 import cifarlab
 from cifarlab._files import replacing
 from cifarlab_course.exercises.master import Exercise, hidden_steps
-from cifarlab_course.grading.assignment import LINE, Assignment, from_line
+from cifarlab_course.grading.assignment import Assignment, bare, from_line
+from cifarlab_course.grading.handed_in import Learner, files
 from cifarlab_course.grading.judge import (
     IMPORTS,
     Mark,
@@ -32,24 +36,23 @@ from cifarlab_course.grading.judge import (
     judged,
     marks,
 )
+from cifarlab_course.grading.reader import Unreadable
 from cifarlab_course.grading.submission import (
-    Cell,
+    Notebook,
     Piece,
-    Unreadable,
+    Written,
     answered,
     attempts,
-    bare,
-    cells,
     contents,
-    decoded,
-    notebooks,
     pieces,
+    read,
     whole_answers,
     written,
 )
 
 SEARCH = 2  # times the limit, for all attempts at a question from which the graded one is chosen
 MISSING = re.compile(r"No module named '([\w.]{1,60})'")
+TOLD = 10_000  # characters of what a learner is told of a check
 
 
 @dataclass
@@ -57,17 +60,42 @@ class Result:
     """What a submission earned, and what is to be said of it."""
 
     marks: dict[str, list[Mark]] = field(default_factory=dict)  # of each exercise
-    open: dict[str, str] = field(default_factory=dict)  # answers that a person reads
+    open: dict[str, list[int]] = field(default_factory=dict)  # a person reads these cells
+    elsewhere: list[int] = field(default_factory=list)  # and these, of no question
     flags: list[str] = field(default_factory=list)  # why a person should look at it
     read: bool = True  # could the notebook be read?
+
+    @property
+    def out_of_time(self) -> bool:
+        """Did it run into the limit of time, as it may where the machine is busy?"""
+        return any(re.search(r": it ran for more than .* seconds", flag) for flag in self.flags)
+
+
+class Candidate(NamedTuple):
+    """A notebook in a learner's folder."""
+
+    path: Path
+    digest: str  # of its bytes
+    lines: list[str]  # that begin with "# assignment:"
+    order: tuple  # the greatest counts: answered cells, time of its last change, path
+
+
+class Folder(NamedTuple):
+    """What a learner handed in."""
+
+    learner: Learner
+    notebooks: int
+    candidates: list[Candidate]  # those of them that can be read
+    reasons: list[str]  # why something can't
 
 
 @dataclass(frozen=True)
 class Submission:
-    """The notebook that counts, of those in a learner's folder."""
+    """The notebook that counts, of those of a learner."""
 
-    learner: str
-    data: bytes = b""
+    learner: Learner
+    path: Path | None = None
+    digest: str = ""  # of its bytes
     flags: tuple[str, ...] = ()
     reason: str = ""  # why there is none that can be read
 
@@ -75,77 +103,68 @@ class Submission:
 # --------------------------------------------------------------------------- what was handed in
 
 
-def learners(folder: Path) -> list[Path]:
-    """The learners' folders: all in `folder` but hidden ones.
-
-    Raises: ValueError if there is none.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"SUBMISSIONS={folder}: no such folder.")
-    found = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-    found = [each for each in found if each.is_dir() or each.is_symlink()]
-    if not found:
-        raise ValueError(f"{folder} holds no folders; it must have one for each learner.")
-    return found
-
-
-def submission(folder: Path) -> Submission:
-    """What a learner's folder holds."""
-    if folder.is_symlink():
-        return Submission(folder.name, reason="the folder is a link")
-    readable, reasons = [], []
-    for path in notebooks(folder):
+def opened(learner: Learner) -> Folder:
+    """What a learner handed in, each notebook read once."""
+    found = files(learner)
+    candidates, reasons = [], list(found.reasons)
+    for path in found.notebooks:
         try:
             data = contents(path)
-            readable.append(
-                ((answered(cells(data)), path.stat().st_mtime_ns, str(path)), path, data)
-            )
+            notebook = read(data)
+            order = (answered(notebook.cells), path.stat().st_mtime_ns, str(path))
+            digest = hashlib.sha256(data).hexdigest()
+            candidates.append(Candidate(path, digest, notebook.lines, order))
         except Unreadable as error:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             reasons.append(f"{path.name!r} can't be read: {error!r}")
-    if not readable:
-        return Submission(folder.name, reason="; ".join(reasons) or "no notebook (.ipynb) in it")
-    _, path, data = max(readable)
-    others = len(readable) + len(reasons) - 1
-    flags = (f"{others + 1} notebooks; graded {str(path.relative_to(folder))!r}",) * bool(others)
-    return Submission(folder.name, data, flags)
+    if not found.notebooks:
+        names = [repr(path.name) for path in found.others]
+        held = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
+        reasons.append(f"no notebook (.ipynb) in it{held}")
+    return Folder(learner, len(found.notebooks), candidates, reasons)
 
 
-def assignment_of(submissions: list[Submission], secret: str) -> Assignment:
-    """The assignment that most submissions name in their "# assignment:" line.
+def chosen(folder: Folder, assignment: Assignment) -> Submission:
+    """The notebook that counts: of this assignment rather than of another one, then by order."""
+    flags = [*folder.learner.flags]
+    if not folder.candidates:
+        reason = "; ".join(folder.reasons)
+        return Submission(folder.learner, flags=tuple(flags), reason=reason)
+    best = max(folder.candidates, key=lambda each: (is_of(assignment, each.lines), each.order))
+    if folder.notebooks > 1:
+        flags.append(f"{folder.notebooks} notebooks; graded {best.path.name!r}")
+    return Submission(folder.learner, best.path, best.digest, (*flags, *folder.reasons))
+
+
+def is_of(assignment: Assignment, lines: Iterable[str]) -> bool:
+    """Does a line name this assignment?"""
+    return any(assignment.line.startswith(line) for line in lines)
+
+
+def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
+    """The assignment that most learners' notebooks name in their "# assignment:" line.
 
     Raises: ValueError if none was made with this secret, or two are named as often.
     """
     named: Counter[str] = Counter()
-    made: dict[str, Assignment] = {}
-    wrong = 0
-    for each in submissions:
-        for line in {line[0]: line for line in lines(each.data)}.values():
-            found = from_line(line, secret)
-            if found is None:
-                wrong += 1
-            else:
-                named[found.line] += 1
-                made[found.line] = found
-    first, second = [*named.most_common(2), ("", 0), ("", 0)][:2]
-    if not made:
+    for folder in folders:
+        named.update({line for each in folder.candidates for line in each.lines})
+    known = {line: from_line(line, secret) for line in named}
+    first, second = [*(line for line, _ in named.most_common() if known[line]), "", ""][:2]
+    if not first:
+        wrong = named.total()
         told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
         raise ValueError(
             f"No submission is of an assignment made with this secret: {told}. "
-            "Give that of the assignment, or name the exercises that were asked."
+            "Give that of the assignment, or name the exercises (and --open) that were asked."
         )
-    if first[1] == second[1]:
+    if named[first] == named[second]:
         raise ValueError(
-            f"The submissions are of two assignments, {first[0]!r} and {second[0]!r}. "
+            f"The submissions are of two assignments, {first!r} and {second!r}. "
             "Grade each in a folder of its own."
         )
-    return made[first[0]]
-
-
-def lines(data: bytes) -> Iterator:
-    """All that looks like an assignment's line in a file, cell or metadata."""
-    return LINE.finditer(decoded(data))
+    return known[first]
 
 
 # ---------------------------------------------------------------------------- one submission
@@ -239,10 +258,11 @@ def graded(
 
     Raises: NotStarted; Unreadable.
     """
-    found = cells(data)
-    result = Result(open=written(found, assignment))
+    notebook = read(data)
+    words = written(notebook.cells, assignment)
+    result = Result(open=words.answers, elsewhere=words.elsewhere)
     if assignment.exercises:
-        made = pieces(found, assignment.exercises)
+        made = pieces(notebook.cells, assignment.exercises)
         with make() as runner:
             if any(re.search(r"\btorch", piece.source) for piece in made):
                 runner.imports = IMPORTS  # its seconds are not taken from the answer's
@@ -251,27 +271,27 @@ def graded(
                 if result.flags:  # a cell that all share may be to blame: begin without them
                     ways = [*ways[-1:], *ways[:-1]]
                 got, remarks = best(runner, exercise, right[exercise.name], ways)
-                result.marks[exercise.name] = got
+                result.marks[exercise.name] = [
+                    mark._replace(told=mark.told[:TOLD] + " …" * (len(mark.told) > TOLD))
+                    for mark in got
+                ]
                 result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
         for exercise in assignment.exercises:
             answers = len({bare(piece.source) for piece in whole_answers(made, exercise)})
             if answers > 1:
                 result.flags.append(f"{exercise.name}: {answers} answers; the last of them counts")
-    result.flags += list(oddities(data, found, assignment))
+    result.flags += list(oddities(notebook, words, assignment))
     return result
 
 
-def oddities(data: bytes, found: list[Cell], assignment: Assignment) -> Iterator[str]:
+def oddities(notebook: Notebook, words: Written, assignment: Assignment) -> Iterator[str]:
     """What a person may want to know of a notebook that can be read."""
-    named = {line[0] for line in lines(data)}
-    if not named:
+    if not notebook.lines:
         yield "its '# assignment:' line is missing"
-    elif not any(assignment.line.startswith(line) for line in named):
+    elif not is_of(assignment, notebook.lines):
         yield "its '# assignment:' line is of another assignment"
-    answers = written(found, assignment)
-    for name in assignment.open:
-        if name not in answers:
-            yield f"{name}: no answer cell found"
+    for name in words.lost:
+        yield f"{name}: no answer cell found"
 
 
 def nothing(assignment: Assignment, reason: str) -> Result:
@@ -280,7 +300,7 @@ def nothing(assignment: Assignment, reason: str) -> Result:
         each.name: [Mark(check.name, 0, check.points, f"{reason}.") for check in each.checks]
         for each in assignment.exercises
     }
-    return Result(marks, {}, [reason], read=False)
+    return Result(marks, flags=[reason], read=False)
 
 
 # --------------------------------------------------------------------------------- the batch
@@ -326,16 +346,35 @@ def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     return hashlib.sha256(b"".join([asked, *code])).digest()
 
 
+class Progress:
+    """How far a batch is: a bar on a terminal, elsewhere a line for each tenth of the way."""
+
+    def __init__(self, total: int) -> None:
+        self.bar = tqdm(total=total, unit="submission", disable=None)
+        self.total, self.done = total, 0
+
+    def step(self) -> None:
+        """One more is done."""
+        self.bar.update()
+        self.done += 1
+        if self.bar.disable and self.done * 10 // self.total > (self.done - 1) * 10 // self.total:
+            print(f"graded {self.done} of {self.total}", file=sys.stderr, flush=True)
+
+
 def grade(
-    submissions: list[Submission],
+    submissions: Sequence[Submission],
     assignment: Assignment,
     kept: Kept,
     make: Callable[[], Runner],
     *,
     seconds: float,
     jobs: int,
+    again: str = "",
 ) -> dict[str, Result]:
     """The result of each learner, from the file of results or newly graded.
+
+    Graded anew is whoever is called `again`, and what ran into the limit of time: such a result is
+    not kept, for a busy machine may be to blame.
 
     Raises: NotStarted, after the others have been graded, if a sandbox did not start;
     KeyboardInterrupt with the learners whose submissions were running.
@@ -355,39 +394,62 @@ def grade(
             runner.cancel()
         return runner
 
+    def key(digest: str) -> str:
+        return hashlib.sha256(settings + digest.encode()).hexdigest()
+
     def one(each: Submission) -> Result:
         if each.reason:
             return nothing(assignment, each.reason)
-        digest = hashlib.sha256(settings + each.data).hexdigest()
-        if digest not in kept.known:
-            try:
-                kept.add(digest, graded(each.data, assignment, right, start))
-            except NotStarted:
-                raise
-            except Exception as error:  # whatever it is, the others are to be graded
-                return nothing(assignment, f"it can't be graded: {error!r}")
-        known = kept.known[digest]
-        return replace(known, flags=[*each.flags, *known.flags])
+        if key(each.digest) in kept.known and each.learner.name != again:
+            return kept.known[key(each.digest)]
+        try:
+            data = contents(each.path)
+            result = graded(data, assignment, right, start)
+        except NotStarted:
+            raise
+        except Exception as error:  # whatever it is, the others are to be graded
+            return nothing(assignment, f"it can't be graded: {error!r}")
+        if not result.out_of_time:
+            kept.add(key(hashlib.sha256(data).hexdigest()), result)
+        return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(one, each): each.learner for each in submissions}
-        bar = tqdm(total=len(running), unit="submission", disable=None)
+        running = {pool.submit(one, each): each for each in submissions}
+        progress = Progress(len(running))
         try:
             for done in as_completed(running):
-                bar.update()
+                progress.step()
+                each = running[done]
                 try:
-                    results[running[done]] = done.result()
+                    result = done.result()
+                    flags = [*each.flags, *result.flags]
+                    results[each.learner.name] = replace(result, flags=flags)
                 except NotStarted as error:
                     failures.append(error)
         except KeyboardInterrupt:
-            names = [learner for future, learner in running.items() if future.running()]
+            names = [each.learner.name for future, each in running.items() if future.running()]
             stopped.set()
             for runner in tuple(runners):
                 runner.cancel()
             pool.shutdown(cancel_futures=True)
             raise KeyboardInterrupt(", ".join(names)) from None
         finally:
-            bar.close()
+            progress.bar.close()
     if failures:
         raise NotStarted(f"{failures[0]}, for {len(failures)} of {len(submissions)} submissions")
+    tell_the_same(submissions, results)
     return results
+
+
+def tell_the_same(submissions: Iterable[Submission], results: Mapping[str, Result]) -> None:
+    """Flag those who handed in the very same file, if there is anything of their own in it."""
+    alike: dict[str, list[str]] = {}
+    for each in submissions:
+        if each.path:
+            alike.setdefault(each.digest, []).append(each.learner.name)
+    for names in alike.values():
+        for name in names if len(names) > 1 else ():
+            points = sum(mark.points for marks in results[name].marks.values() for mark in marks)
+            if points or results[name].open:
+                others = ", ".join(sorted({*names} - {name})[:5])
+                results[name].flags.append(f"the very same file as that of {others}")

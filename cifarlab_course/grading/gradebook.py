@@ -1,17 +1,20 @@
-"""Put results together with what a person enters: tables to import, and a page for each learner."""
+"""Put results together with what a person enters: tables to import."""
 
 import csv
-import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cifarlab._files import replacing
-from cifarlab_course.grading.assignment import YOUR_WORDS, Assignment, counted
-from cifarlab_course.grading.grade import Result
+from cifarlab_course.grading.assignment import Assignment
+from cifarlab_course.grading.grade import Result, Submission
 
 HEADER = ["learner", "question", "points", "comment"]
+FAULTS = 10  # of a table that are told at once
+
+
+# ------------------------------------------------------------------------------------- by hand
 
 
 class ByHand(NamedTuple):
@@ -21,43 +24,66 @@ class ByHand(NamedTuple):
     comment: str
 
 
-Entries = dict[tuple[str, str], ByHand]  # by learner and question
+class Entries(NamedTuple):
+    """A person's table."""
+
+    given: dict[tuple[str, str], ByHand]  # by learner and question
+    rows: list[list[str]]  # as they stand there
+    sign: str  # between columns: spreadsheets write either
 
 
-# ------------------------------------------------------------------------------------- by hand
+def read_by_hand(path: Path, learners: Collection[str], most: Mapping[str, int]) -> Entries:
+    """What a person entered. Rows without points of learners who are gone are kept and ignored.
 
-
-def read_by_hand(path: Path, learners: set[str], most: Mapping[str, int]) -> tuple[Entries, str]:
-    """What a person entered, and the sign between columns: spreadsheets write either.
-
-    Raises: ValueError that names the line and what is wrong with it.
+    Raises: ValueError that names each row and what is wrong with it.
     """
     if not path.exists():
-        return {}, ","
+        return Entries({}, [], ",")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8; save it as 'CSV UTF-8'.") from error
     sign = ";" if ";" in text.partition("\n")[0] else ","
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign))
-    if not rows or [name.strip().lower() for name in rows[0]] != HEADER:
+    header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
+    if [name.strip().lower() for name in header] != HEADER:
         raise ValueError(f"{path} must begin with the line {','.join(HEADER)}.")
-    entries: Entries = {}
-    for number, row in enumerate(rows[1:], start=2):
+    entries = Entries({}, [row for row in rows if any(row)], sign)
+    faults = []
+    for number, row in enumerate(rows, start=2):
         if any(row):
-            learner, question, points, comment = [*row, "", "", "", ""][:4]
-            where = f"{path}, row {number}"
-            if learner not in learners:
-                raise ValueError(f"{where}: no folder is called {learner!r}; correct the name.")
-            if question not in most:
-                raise ValueError(f"{where}: {question!r}; take one of: {', '.join(most)}.")
-            if (learner, question) in entries:
-                raise ValueError(f"{where}: a second row for {learner} and {question}; keep one.")
-            entries[learner, question] = ByHand(number_in(points, most[question], where), comment)
-    return entries, sign
+            try:
+                take(row, entries.given, learners, most)
+            except ValueError as error:
+                faults.append(f"row {number}: {error}")
+    if faults:
+        more = f" And {len(faults) - FAULTS} more." if len(faults) > FAULTS else ""
+        raise ValueError(f"{path}, {' '.join(faults[:FAULTS])}{more}")
+    return entries
 
 
-def number_in(text: str, most: int, where: str) -> float | None:
+def take(
+    row: Sequence[str],
+    given: dict[tuple[str, str], ByHand],
+    learners: Collection[str],
+    most: Mapping[str, int],
+) -> None:
+    """Take what a row says.
+
+    Raises: ValueError if it can't be.
+    """
+    learner, question, points, comment = [*row, "", "", "", ""][:4]
+    if learner not in learners:
+        if not points.strip() and not comment.strip():
+            return  # whoever it was has left
+        raise ValueError(f"no submission is of {learner!r}; correct the name, or remove the row.")
+    if question not in most:
+        raise ValueError(f"{question!r}; take one of: {', '.join(most)}.")
+    if (learner, question) in given:
+        raise ValueError(f"a second row for {learner} and {question}; keep one.")
+    given[learner, question] = ByHand(number_in(points, most[question]), comment)
+
+
+def number_in(text: str, most: int) -> float | None:
     """Points as a person writes them, with a comma or a point; None if there are none yet.
 
     Raises: ValueError if they are no number from 0 to `most`.
@@ -69,45 +95,36 @@ def number_in(text: str, most: int, where: str) -> float | None:
     except ValueError:
         points = -1.0
     if not 0 <= points <= most:
-        raise ValueError(f"{where}: {text!r} points; give a number from 0 to {most}, or none yet.")
+        raise ValueError(f"{text!r} points; give a number from 0 to {most}, or none yet.")
     return points
 
 
-def to_be_read(result: Result, name: str) -> bool:
+def waits(result: Result, name: str) -> bool:
     """Must a person give the points for this open question? Not where nothing was written."""
-    return result.read and result.open.get(name) not in ("", YOUR_WORDS)
+    return result.read and name in result.open
 
 
 def write_by_hand(
-    path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries, sign: str
+    path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries
 ) -> None:
-    """Write the entries back, each as it was, and below them a row for each answer to be read."""
+    """Write the rows back as they stood, and below them one for each answer to be read."""
+    listed = {tuple(row[:2]) for row in entries.rows}
     new = [
-        (learner, name)
+        [learner, name, "", ""]
         for learner, result in results.items()
         for name in assignment.open
-        if (learner, name) not in entries and to_be_read(result, name)
+        if (learner, name) not in listed and waits(result, name)
     ]
-    if path.exists() and not new:
-        return
-    rows = [
-        [*place, "" if entry.points is None else f"{entry.points:g}", entry.comment]
-        for place, entry in entries.items()
-    ]
-    write_table(path, [HEADER, *rows, *([*place, "", ""] for place in new)], sign)
+    if new or not path.exists():
+        write_table(path, [HEADER, *entries.rows, *new], entries.sign)
 
 
 def write_table(path: Path, rows: Sequence[Sequence], sign: str = ",") -> None:
-    """Write rows as CSV."""
+    """Write rows as CSV, with the mark by which Excel knows that it is UTF-8."""
     made = io.StringIO(newline="")
     csv.writer(made, delimiter=sign, lineterminator="\n").writerows(rows)
-    write_text(path, made.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; letters that have no form in UTF-8 become "?"."""
     with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "replace"))
+        temporary.write_text(made.getvalue(), encoding="utf-8-sig", errors="replace")
 
 
 # ------------------------------------------------------------------------------------ the book
@@ -118,6 +135,11 @@ class Row(NamedTuple):
 
     points: dict[str, float | None]  # None: waits for a person
     flags: list[str]
+
+    @property
+    def waiting(self) -> list[str]:
+        """The questions whose points a person must give."""
+        return [name for name, points in self.points.items() if points is None]
 
     @property
     def total(self) -> float:
@@ -131,92 +153,44 @@ def book(results: Mapping[str, Result], assignment: Assignment, entries: Entries
     for learner, result in sorted(results.items()):
         points: dict[str, float | None] = {}
         for name in assignment.most:
-            entry = entries.get((learner, name))
+            entry = entries.given.get((learner, name))
             if entry and entry.points is not None:
                 points[name] = entry.points
             elif name in assignment.open:
-                points[name] = None if to_be_read(result, name) else 0
+                points[name] = None if waits(result, name) else 0
             else:
                 points[name] = sum(mark.points for mark in result.marks[name])
-        waits = [name for name in points if points[name] is None]
-        flags = [*result.flags, *(f"{name}: waits for points by hand" for name in waits)]
-        rows[learner] = Row(points, flags)
+        rows[learner] = Row(points, result.flags)
     return rows
 
 
 def write(
-    path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries
-) -> dict[str, Row]:
-    """Write the table of points, the one for Canvas, and a page of feedback for each learner.
+    path: Path,
+    rows: Mapping[str, Row],
+    submissions: Mapping[str, Submission],
+    assignment: Assignment,
+) -> None:
+    """Write the table of points, and the one for Canvas, whose cell stays empty while one waits.
 
     Raises: OSError if one can't be written.
     """
-    rows = book(results, assignment, entries)
     most = sum(assignment.most.values())
-    table = [["learner", *assignment.most, "total", "most", "flags"]]
+    table = [["learner", "number", *assignment.most, "total", "most", "waiting", "flags"]]
     canvas = [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", path.stem],
         ["Points Possible", "", "", "", "", most],
     ]
-    for learner, row in rows.items():
+    for name, row in rows.items():
+        learner = submissions[name].learner
         points = ["" if each is None else f"{each:g}" for each in row.points.values()]
-        table.append([learner, *points, f"{row.total:g}", most, "; ".join(row.flags)])
-        canvas.append([learner, "", "", learner, "", f"{row.total:g}"])
-        feedback = page(learner, row, results[learner], assignment, entries)
-        write_text(beside(path, "feedback") / f"{learner}.html", feedback)
+        told = [", ".join(row.waiting), "; ".join(row.flags)]
+        table.append([name, learner.number, *points, f"{row.total:g}", most, *told])
+        known = [learner.number, "", ""] if learner.canvas else ["", "", name]
+        canvas.append([name, *known, "", "" if row.waiting else f"{row.total:g}"])
     write_table(beside(path, "canvas.csv"), canvas)
     write_table(path, table)
-    return rows
 
 
 def beside(path: Path, name: str) -> Path:
     """The place of what belongs to a table: the table's name first."""
     return path.with_name(f"{path.stem}-{name}")
-
-
-# ------------------------------------------------------------------------------------ feedback
-
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 45rem; margin: 0 auto; padding: 1rem; }}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid; }}
-pre {{ padding-left: 1rem; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def page(learner: str, row: Row, result: Result, assignment: Assignment, entries: Entries) -> str:
-    """What a learner is told, as a page without scripts. All texts of others are escaped."""
-    titles = {exercise.name: exercise.title for exercise in assignment.exercises}
-    lines = [f"<p>{row.total:g} of {counted(sum(assignment.most.values()))}.</p>"]
-    for number, (name, points) in enumerate(row.points.items(), start=1):
-        most = counted(assignment.most[name])
-        lines.append(f"<h2>{number}. {html.escape(titles.get(name, name))}</h2>")
-        lines.append("<p>No points yet.</p>" if points is None else f"<p>{points:g} of {most}.</p>")
-        for mark in result.marks.get(name, []):
-            if mark.told:
-                lines.append(f"<p>{mark.check}, {mark.points} of {counted(mark.most)}:</p>")
-                lines.append(f"<pre>{html.escape(mark.told)}</pre>")
-            else:
-                lines.append(f"<p>{mark.check}, {mark.points} of {counted(mark.most)}.</p>")
-        if (answer := result.open.get(name)) and answer != YOUR_WORDS:
-            lines.append(f"<p>Your answer:</p>\n<pre>{html.escape(answer)}</pre>")
-        if (entry := entries.get((learner, name))) and entry.comment:
-            lines.append(f"<p>Comment: {html.escape(entry.comment)}</p>")
-    return PAGE.format(title=f"Feedback for {html.escape(learner)}", body="\n".join(lines))

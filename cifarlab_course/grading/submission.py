@@ -1,25 +1,30 @@
-"""Read what a learner handed in, however damaged, and find the cells of each question."""
+"""Read what a learner handed in, however damaged, and find the cells of each question.
 
+A notebook is read, and made into HTML, in a process of its own: `reader.py` says within which
+bounds. What is done here with its cells takes a time that grows with their size, and no faster.
+"""
+
+import functools
 import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from cifarlab_course.exercises.master import YOUR_TURN, Exercise, names_defined
-from cifarlab_course.grading.assignment import Assignment
+from cifarlab_course.grading.assignment import Assignment, bare, check_cell, digest_of
+from cifarlab_course.grading.reader import LARGEST, REFUSED, SECONDS, Unreadable
 
-LARGEST = 20 * 2**20  # bytes of a notebook; JSON takes many times as much memory
-SKIPPED = {".ipynb_checkpoints", "__MACOSX"}  # copies that programs leave beside a notebook
-MARK = re.compile(r"^\s*# *(exercise|check): *([a-z0-9-]+)", re.MULTILINE)
-OPEN = re.compile(r"<!-- *open: *([a-z0-9-]+)[^>\n]*>?")
-
-
-class Unreadable(Exception):
-    """There is no notebook that can be read: why."""
+READER = Path(__file__).with_name("reader.py")
+PATIENCE = 10 * SECONDS  # on a machine that is very busy
+# No pattern may cross lines: one that does takes, for many blank ones, the square of their number.
+MARK = re.compile(r"^[ \t]*#[ \t]*(exercise|check):[ \t]*([a-z0-9-]+)", re.MULTILINE)
+OPEN = re.compile(r"^[^\w\n]*open: *([a-z0-9-]+)[^\n]*$", re.MULTILINE)
 
 
 class Cell(NamedTuple):
@@ -27,7 +32,14 @@ class Cell(NamedTuple):
 
     code: bool  # else text
     source: str
-    metadata: dict
+    metadata: dict[str, str]  # ours: what the cell was handed out as
+
+
+class Notebook(NamedTuple):
+    """What a file holds, whatever its version."""
+
+    cells: list[Cell]
+    lines: list[str]  # that begin with "# assignment:"
 
 
 @dataclass(frozen=True)
@@ -41,15 +53,6 @@ class Piece:
 
 
 # ------------------------------------------------------------------------------------- the file
-
-
-def notebooks(folder: Path) -> Iterator[Path]:
-    """The files in a learner's folder that are called like a notebook."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED)
-        for name in sorted(files):
-            if name.lower().endswith(".ipynb") and not name.startswith("._"):
-                yield Path(place, name)
 
 
 def contents(path: Path) -> bytes:
@@ -67,57 +70,56 @@ def contents(path: Path) -> bytes:
                 size = about.st_size / 2**20
                 most = LARGEST / 2**20
                 raise Unreadable(f"{path.name!r} has {size:.0f} MB; {most:.0f} are allowed")
-            return file.read(LARGEST)
+            return file.read(about.st_size)  # to name more would set as much aside
     except OSError as error:
         if path.is_symlink():
             raise Unreadable(f"{path.name!r} is a link") from error
         raise Unreadable(f"{path.name!r} can't be opened: {error.strerror}") from error
 
 
-def decoded(data: bytes) -> str:
-    """The text of a file, in whichever form of Unicode it is; what is in none becomes a sign."""
-    return data.decode(json.detect_encoding(data), "replace")
+def read(data: bytes) -> Notebook:
+    """The notebook in a file.
+
+    Raises: Unreadable.
+    """
+    made = apart(data, "cells")
+    return Notebook([Cell(*cell) for cell in made["cells"]], made["lines"])
 
 
-def cells(data: bytes) -> list[Cell]:
-    """The cells of a notebook of any version, whole or not.
+def shown(data: bytes, numbers: Sequence[int]) -> list[str]:
+    """These cells of the notebook as HTML without scripts.
+
+    Raises: Unreadable.
+    """
+    return apart(data, "show", *map(str, numbers))
+
+
+def apart(data: bytes, *task: str):
+    """What `reader.py` makes of a file.
 
     Raises: Unreadable.
     """
     try:
-        notebook = json.loads(decoded(data))
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("it is no notebook: its JSON is damaged") from error
-    found = listed(notebook, "cells")
-    for sheet in listed(notebook, "worksheets"):  # as in versions before 4
-        found += listed(sheet, "cells")
-    read = [cell(each) for each in found if isinstance(each, dict)]
-    if not read:
-        raise Unreadable("it is JSON, but has no cells")
-    return read
+        done = subprocess.run(
+            [sys.executable, "-I", str(READER), *task],
+            input=data,
+            capture_output=True,
+            timeout=PATIENCE,
+            env={},
+            start_new_session=True,  # Ctrl-C is for the one who grades
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unreadable(f"reading it takes more than {PATIENCE} seconds") from error
+    if done.returncode == REFUSED:
+        raise Unreadable(done.stdout.decode())
+    if done.returncode:
+        raise Unreadable(f"reading it takes more than {SECONDS} seconds, or too much memory")
+    return json.loads(done.stdout)
 
 
-def listed(holder: object, name: str) -> list:
-    """The list of that name, empty where there is none."""
-    found = holder.get(name) if isinstance(holder, dict) else None
-    return list(found) if isinstance(found, list) else []
-
-
-def cell(raw: dict) -> Cell:
-    """One cell, from what stands in the file."""
-    source = raw.get("source", raw.get("input", ""))
-    if isinstance(source, list):
-        source = "".join(line for line in source if isinstance(line, str))
-    text = source if isinstance(source, str) else ""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").encode(errors="replace").decode()
-    metadata = raw.get("metadata")
-    ours = metadata.get("cifarlab") if isinstance(metadata, dict) else None
-    return Cell(raw.get("cell_type") == "code", text, ours if isinstance(ours, dict) else {})
-
-
-def answered(found: Sequence[Cell]) -> int:
+def answered(cells: Sequence[Cell]) -> int:
     """How many answer cells are no longer as they were handed out."""
-    marked = [cell.source for cell in found if "exercise:" in cell.source]
+    marked = [cell.source for cell in cells if "exercise:" in cell.source]
     return sum(YOUR_TURN not in source for source in marked)
 
 
@@ -127,8 +129,9 @@ def answered(found: Sequence[Cell]) -> int:
 def pieces(found: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
     """The code cells in order, each with the questions that it belongs to."""
     names = {exercise.name for exercise in exercises}
-    checks = {check.name for exercise in exercises for check in exercise.checks}
-    visible = {bare(check.visible) for exercise in exercises for check in exercise.checks}
+    checks = {check.name: check for exercise in exercises for check in exercise.checks}
+    visible = {bare(check.visible) for check in checks.values()}
+    visible |= {bare(check_cell(check, exercises)) for check in checks.values()}
     made = []
     current: frozenset[str] = frozenset()
     for each in found:
@@ -169,8 +172,14 @@ def recognized(made: list[Piece], exercise: Exercise) -> list[Piece]:
 
 def defines(piece: Piece, exercise: Exercise) -> bool:
     """Does it define what the exercise asks for?"""
-    names = "|".join(map(re.escape, names_defined(exercise.reference)))
-    return bool(re.search(rf"^(def|class) +({names})\b|^({names})\b *=[^=]", piece.source, re.M))
+    return bool(definition(exercise.reference).search(piece.source))
+
+
+@functools.cache
+def definition(reference: str) -> re.Pattern:
+    """What a cell holds that defines what this solution does."""
+    names = "|".join(map(re.escape, names_defined(reference)))
+    return re.compile(rf"^(def|class) +({names})\b|^({names})\b *=[^=]", re.MULTILINE)
 
 
 def without_spare_stubs(made: list[Piece], exercises: Sequence[Exercise]) -> list[Piece]:
@@ -181,11 +190,6 @@ def without_spare_stubs(made: list[Piece], exercises: Sequence[Exercise]) -> lis
         if any(defines(piece, exercise) for piece in others):
             made = others
     return made
-
-
-def bare(source: str) -> str:
-    """A cell's text without what editors change by themselves."""
-    return "\n".join(line.rstrip() for line in source.strip().splitlines())
 
 
 def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]:
@@ -231,20 +235,54 @@ def whole_answers(made: Sequence[Piece], exercise: Exercise) -> list[Piece]:
     ]
 
 
-def written(found: Sequence[Cell], assignment: Assignment) -> dict[str, str]:
-    """The answers to the open questions, as far as they can be found."""
-    answers: dict[str, str] = {}
+# ------------------------------------------------------------------------------ open questions
+
+
+class Written(NamedTuple):
+    """What a person must look at, by the numbers of its cells."""
+
+    answers: dict[str, list[int]]  # only of open questions that are not as they were handed out
+    elsewhere: list[int]  # text cells of the learner's own that stand at no open question
+    lost: list[str]  # open questions whose answer cell is gone
+
+
+def written(cells: Sequence[Cell], assignment: Assignment) -> Written:
+    """What a learner wrote in words, wherever it stands.
+
+    An open question is as it was handed out only if nothing from there to the next question was
+    added, changed or taken away, and no text was added elsewhere: else a person sees all of it.
+    """
+    answers: dict[str, list[int]] = {name: [] for name in assignment.open}
+    elsewhere: list[int] = []
+    asked, kept = set(), set()
     current = None
-    for each in found:
-        mark = OPEN.search(each.source)
-        name = mark[1] if mark else each.metadata.get("open")
+    for number, cell in enumerate(cells):
+        current = begins(cell, assignment) or current
+        kept.add(answer_cell(cell))
+        text = bare(cell.source)
+        asked.add(known := digest_of(text))
+        if known in assignment.digests.values() or assignment.handed_out(text):
+            continue
+        if current in assignment.open:
+            answers[current].append(number)
+        elif not cell.code:
+            elsewhere.append(number)
+    for name, known in assignment.digests.items():
+        if not answers[name] and not elsewhere and name in kept and known in asked:
+            del answers[name]
+    return Written(answers, elsewhere, [name for name in assignment.open if name not in kept])
+
+
+def answer_cell(cell: Cell) -> str | None:
+    """The open question for whose answer a cell was handed out."""
+    mark = OPEN.search(cell.source)
+    return mark[1] if mark else cell.metadata.get("open")
+
+
+def begins(cell: Cell, assignment: Assignment) -> str | None:
+    """The question that a cell belongs to, if it is one of ours at which a question is known."""
+    for name in (answer_cell(cell), cell.metadata.get("question")):
         if name in assignment.open:
-            current = name
-            text = OPEN.sub("", each.source).strip()
-        elif each.code or each.source.lstrip().startswith("#"):
-            current = None
-        else:  # an answer that goes on in a second cell
-            text = each.source
-        if current:
-            answers[current] = f"{answers.get(current, '')}\n\n{text}".strip()
-    return answers
+            return name
+    line = cell.source.lstrip().partition("\n")[0].rstrip()
+    return None if cell.code else assignment.headings.get(line)

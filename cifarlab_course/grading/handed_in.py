@@ -1,0 +1,208 @@
+"""Find out who handed in what, in a folder as learners or a learning platform left it.
+
+Whatever a folder or file is called, and however deep it goes, it costs its own learner's row at
+most. Nothing is read here but names.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+SKIPPED = "__MACOSX"  # copies that a program leaves; so are all that begin with a point
+DEEPEST = 8  # folders in a learner's folder
+MOST = 10_000  # files and folders in one
+TABLES = ("-results.jsonl", "-canvas.csv", "-by-hand.csv")
+# Canvas's download is flat; source: lib/content_zipper.rb in instructure/canvas-lms.
+CANVAS = re.compile(
+    r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:\d+_.+|text\.html|link\.html)"
+)
+# Moodle's has a folder for each learner and kind; source: mod/assign/classes/downloader.php in
+# moodle/moodle.
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_.*)?")
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Whose work it is, and where it lies."""
+
+    name: str  # as it stands in the tables, where no two are alike
+    number: str = ""  # by which the platform knows the learner
+    canvas: bool = False  # the platform is Canvas
+    places: tuple[Path, ...] = ()  # folders, and files that lay loose
+    flags: tuple[str, ...] = ()
+
+
+class HandedIn(NamedTuple):
+    """All learners, and what was left out or taken in an unusual way."""
+
+    learners: list[Learner]
+    notes: list[str]
+
+
+def look(folder: Path) -> HandedIn:
+    """Who handed in something, by folders and by loose files that say whose they are.
+
+    Raises: ValueError if there is nobody.
+    """
+    if not folder.is_dir():
+        remedy = "unpack it, and name its folder" if folder.is_file() else "no such folder"
+        raise ValueError(f"SUBMISSIONS={folder}: {remedy}.")
+    notes = []
+    places = sorted(entries(folder))
+    if len(places) == 1 and holds_a_class(places[0]):
+        notes.append(f"'{shown(places[0].name)}' holds several learners' folders: took those")
+        places = sorted(entries(places[0]))
+    tables = {path.name.removesuffix(end) for path in places for end in TABLES}
+    ours = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
+    learners, left = [], []
+    for path in (path for path in places if path.name not in ours):
+        if learner := whose(path):
+            learners.append(learner)
+        else:
+            left.append(f"'{shown(path.name)}'")
+    if left:
+        named = ", ".join(left[:10]) + ", …" * (len(left) > 10)
+        notes.append(f"left out, as no learner's: {named}")
+    if not learners:
+        raise ValueError(
+            f"{folder} holds no submission; it must hold a folder for each learner, or notebooks "
+            "that are called after them."
+        )
+    return HandedIn(merged(learners), notes)
+
+
+def entries(folder: Path) -> Iterator[Path]:
+    """What a folder holds, in no order, but for what programs hide in it.
+
+    Raises: OSError.
+    """
+    with os.scandir(folder) as inside:
+        for each in inside:
+            if not each.name.startswith(".") and each.name != SKIPPED:
+                yield Path(each.path)
+
+
+def is_folder(path: Path) -> bool:
+    """Is it a folder, rather than a link to one? No error where a path is too long or barred."""
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def holds_a_class(path: Path) -> bool:
+    """Is this folder, the only one, that of a whole class rather than of a learner?
+
+    So it is where an archive was unpacked one level too deep: at least two learners, no file.
+    """
+    if not is_folder(path):
+        return False
+    inside = list(entries(path))
+    return len(inside) > 1 and all(is_folder(each) or by_platform(each) for each in inside)
+
+
+def by_platform(path: Path) -> re.Match | None:
+    """What a learning platform says of a file or folder by its name."""
+    found = MOODLE.fullmatch(path.name)
+    return found or (None if is_folder(path) else CANVAS.fullmatch(path.name))
+
+
+def whose(path: Path) -> Learner | None:
+    """Whose a folder or a loose file is; None if it doesn't say."""
+    number, flags = "", []
+    canvas = False
+    if found := by_platform(path):
+        name, number, canvas = found["name"], found["number"], found.re is CANVAS
+        if canvas and found["late"]:
+            flags.append("handed in late, as its name says")
+    elif path.suffix.lower() == ".ipynb" and not is_folder(path):
+        name = path.stem
+    elif os.path.isdir(path):
+        name = path.name
+    else:
+        return None
+    if shown(name) != unicodedata.normalize("NFC", name):
+        flags.append("its name, which holds odd signs or begins like a formula, is spelled out")
+    return Learner(shown(name), number, canvas, (path,), tuple(flags))
+
+
+def shown(name: str) -> str:
+    """A name as it stands in tables and pages: what no table can hold is spelled out.
+
+    Names come from learners, and spreadsheets take what begins with = + - or @ for a formula.
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = "".join(
+        sign
+        if sign.isprintable() or unicodedata.category(sign) == "Zs"
+        else sign.encode("unicode_escape").decode()
+        for sign in unicodedata.normalize("NFC", text)
+    )
+    return re.sub(r"(^|[;,|])( *)(?=[=+@-])", r"\1\2'", text)
+
+
+def merged(learners: Iterable[Learner]) -> list[Learner]:
+    """The learners, each once; those who share a name are told apart by their numbers."""
+    named: dict[str, dict[str, Learner]] = {}
+    for each in learners:
+        numbers = named.setdefault(each.name, {})
+        known = numbers.get(each.number, each)
+        numbers[each.number] = known if known is each else joined(known, each)
+    found: dict[str, Learner] = {}
+    for name, numbers in named.items():
+        if len(numbers) == 2 and "" in numbers:  # one of the two places has no number to say
+            (number,) = numbers.keys() - {""}
+            numbers = {number: joined(numbers[number], numbers[""])}
+        for number, each in numbers.items():
+            own = f"{name} ({number or 'no number'})" if len(numbers) > 1 else name
+            while own in found:
+                own += " (again)"
+            found[own] = replace(each, name=own)
+    return sorted(found.values(), key=lambda each: each.name)
+
+
+def joined(one: Learner, other: Learner) -> Learner:
+    """Two places of the same learner."""
+    flags = dict.fromkeys(one.flags + other.flags)
+    return replace(one, places=one.places + other.places, flags=tuple(flags))
+
+
+# --------------------------------------------------------------------------- a learner's folder
+
+
+@dataclass
+class Files:
+    """What lies in the places of a learner."""
+
+    notebooks: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)  # why there may be more
+
+
+def files(learner: Learner) -> Files:
+    """The files of a learner, found without following links, and within bounds."""
+    found = Files()
+    waiting = [(place, 0) for place in reversed(learner.places)]
+    for _ in range(MOST):
+        if not waiting:
+            break
+        path, depth = waiting.pop()
+        if depth == 0 and os.path.islink(path) and os.path.isdir(path):
+            found.reasons.append("the folder is a link")
+        elif is_folder(path) and depth > DEEPEST:
+            found.reasons.append(f"folders more than {DEEPEST} deep, not looked into")
+        elif is_folder(path):
+            try:
+                inside = sorted(islice(entries(path), MOST), reverse=True)
+                waiting += [(each, depth + 1) for each in inside]
+            except OSError as error:
+                found.reasons.append(f"'{shown(path.name)}' can't be opened: {error.strerror}")
+        elif path.suffix.lower() == ".ipynb":
+            found.notebooks.append(path)
+        else:
+            found.others.append(path)
+    if waiting:
+        found.reasons.append(f"more than {MOST:,} files, not all looked at")
+    return found
