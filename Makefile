@@ -57,7 +57,7 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/lint-imports
 	$(COURSE) check
 	$(BUILD)
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests --numprocesses auto --dist worksteal
 	$(NBVAL) $(LESSONS)
 
 $(LESSONS): .venv/all # one lesson, run anew and compared: make lessons/09-train-under-200k.ipynb
