@@ -498,7 +498,7 @@ def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
     monkeypatch.setattr(
         cli,
         "find_network",
-        lambda _: nn.Sequential(
+        lambda *_: nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1),
             nn.Conv2d(4, 4, 3, padding=1),
             nn.Conv2d(4, 4, 3, padding=3, dilation=3),

@@ -417,7 +417,7 @@ def check_of(error=None, values=(2, 4), trouble=""):
     return Ran([], [{"text": "", "error": error}], list(values), trouble)
 
 
-HIDDEN_ONE = "The asserts above pass, but a hidden test does not."
+HIDDEN_ONE = "The asserts pass, but a hidden test does not."
 
 
 @pytest.mark.parametrize(

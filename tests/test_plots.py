@@ -120,7 +120,7 @@ def test_a_gallery_does_not_cut_off_captions_of_several_lines(split, lines):
 
 
 def test_layers_are_counted_in_whole_numbers():
-    row = receptive_field.Row("a", (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
+    row = receptive_field.Row("a", (8, 8), (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
     plot = plots.field_growth({"five of them": [row] * 5})
     assert all(tick == int(tick) for tick in plot.axes[0].get_xticks())
 

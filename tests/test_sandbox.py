@@ -257,7 +257,8 @@ def forged(runner, end):
 )
 def test_who_speaks_out_of_turn_has_trouble(runner, end, trouble):
     ran = forged(runner, end)
-    assert ran.trouble in (trouble, "it said more than it was asked for")
+    ended = "it ended its own process"  # where that is seen first
+    assert ran.trouble in (trouble, "it said more than it was asked for", ended)
     assert ran.values == []
 
 
