@@ -512,7 +512,7 @@ def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
     assert out.endswith(f"; unit (3, 4) sees {box}\n")
     _, out, _ = run(*command, "--json")
     facts = json.loads(out)
-    assert facts["sees"] == list(box)
+    assert facts["sees"] == box._asdict()
     assert (facts["unit"], facts["size"]) == ([3, 4], [size, size])
 
 
