@@ -43,12 +43,12 @@ book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch 
 serve: book ## Build the book and show it on http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
-quick: .venv/all ## Check style and the package in a minute: no browser, sandbox, book or lessons
+quick: .venv/all ## Check style and the package in a minute, by the fast tests alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests --numprocesses auto -m "not (long or browser or sandbox or book)"
+	$(BIN)/pytest tests -p no:nbval --numprocesses auto -m "not (long or slow or browser or sandbox or book)"
 
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
 	$(BIN)/ruff check .

@@ -10,8 +10,6 @@ import socket
 
 import pytest
 
-from cifarlab import data
-
 WANTING = "CIFAR-10 is not at hand: "
 
 
@@ -26,6 +24,8 @@ def pytest_configure(config):
 @functools.cache
 def why_no_data() -> str | None:
     """None if CIFAR-10 is there or came; else why not, and how to get it. Tries once."""
+    from cifarlab import data  # not above: handing tests out to other processes needs no torch
+
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # seconds; some firewalls never answer
     try:
@@ -42,6 +42,8 @@ def cifar10():
     """The real training and test images."""
     if reason := why_no_data():
         (pytest.fail if data_is_required() else pytest.skip)(reason)
+    from cifarlab import data
+
     return data.load()
 
 

@@ -392,6 +392,7 @@ def try_out(case, value):
         assert fits is None or fits(value), "taken in silence"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 @pytest.mark.parametrize("case", CASES)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -467,6 +468,7 @@ def speak(line, capsys):
         assert re.search(r"^cifarlab[ a-z-]*: \S", err, re.MULTILINE), err
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(line=commands())
 def test_a_command_line_is_obeyed_or_refused_in_words(line, desk, capsys):

@@ -17,6 +17,7 @@ def network(*, width=32, dilations=(8, 4), separable=True, end=None, stem=None):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_course_s_own_networks_take_part(name):
     torch.manual_seed(0)
@@ -28,6 +29,7 @@ def test_a_strided_network_takes_part():
     assert challenge.violations(network(stem=stem, dilations=(2, 2, 2))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("right", [(0, 1), (1, 0)])
 def test_it_is_enough_that_one_of_the_four_units_in_the_middle_sees_the_whole_image(down, right):
@@ -81,6 +83,7 @@ def frozen(module):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "hint"),
     [
@@ -122,6 +125,7 @@ def test_a_refusal_names_the_one_rule_that_is_broken(broken, hint):
     assert hint in found[0]
 
 
+@pytest.mark.slow
 def test_the_number_of_parameters_that_are_too_many_is_exact():
     """199,999 pass, 200,000 do not."""
 
@@ -134,6 +138,7 @@ def test_the_number_of_parameters_that_are_too_many_is_exact():
     assert "1 too many" in challenge.violations(padded(200_000))[0]
 
 
+@pytest.mark.slow
 def test_the_network_is_left_as_it_was():
     net = model.create("skipnet").train()
     before = {name: value.clone() for name, value in net.state_dict().items()}

@@ -67,6 +67,7 @@ def refused(answer):
 # -------------------------------------------------------------------------------- end to end
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_recorded_and_evaluated_to_the_same_number(run, training, tmp_path):
     """Train, record, weights, evaluate: the whole way, on the stand-in."""
     status, out, _ = training()
@@ -102,6 +103,7 @@ def test_an_epoch_s_line_says_which_number_is_which(held_out, words):
     assert cli.describe(epoch, 30) == line
 
 
+@pytest.mark.slow
 def test_what_is_printed_of_a_run_is_what_its_record_holds(run, training, tmp_path):
     """Epoch by epoch, then the result, and the score that is taken anew."""
     _, out, _ = training("--validation")
@@ -119,6 +121,7 @@ def test_what_is_printed_of_a_run_is_what_its_record_holds(run, training, tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_images_are_normalised_for_a_network_as_its_recipe_says(
     run, training, tiny, monkeypatch, tmp_path
 ):
@@ -131,6 +134,7 @@ def test_images_are_normalised_for_a_network_as_its_recipe_says(
     assert json.loads(out)["loss"] == pytest.approx(loss, abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_record_of_the_stand_in_says_so_when_it_is_evaluated(run, training, tmp_path):
     training()
     status, out, _ = run("evaluate", tmp_path / "run", *CPU)
@@ -146,6 +150,7 @@ def test_a_record_of_cifar10_is_not_evaluated_on_the_stand_in(run, training, tmp
     assert "By hand" in refused(run("evaluate", path, *CPU))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [True, False])
 def test_json_tells_each_epoch_and_then_the_result(training, tmp_path, validation):
     status, out, _ = training("--json", *(["--validation"] if validation else []))
@@ -158,6 +163,7 @@ def test_json_tells_each_epoch_and_then_the_result(training, tmp_path, validatio
     assert result[kind] == history[-1].held_out.accuracy
 
 
+@pytest.mark.slow
 def test_validation_images_come_from_the_training_images_and_give_no_test_accuracy(
     run, training, tmp_path
 ):
@@ -196,6 +202,7 @@ def test_other_seeds_begin_with_other_weights(training, tmp_path):
     assert first.train != second.train
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(training, tmp_path):
     training("--epochs", 1)
     training("--epochs", 1, "--workers", 1, out=tmp_path / "two")
@@ -206,6 +213,7 @@ def test_workers_change_nothing(training, tmp_path):
 # ------------------------------------------------------------------------------------- resume
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that starts as a copy")
 def test_a_killed_command_goes_on_with_resume_and_leaves_the_same_record(
     run, training, tmp_path, monkeypatch
@@ -241,6 +249,7 @@ def test_a_killed_command_goes_on_with_resume_and_leaves_the_same_record(
         assert torch.equal(tensor, records.load_network(tmp_path / "run").state_dict()[name])
 
 
+@pytest.mark.slow
 def test_a_finished_run_may_be_resumed_and_stays_as_it_is(training, tmp_path):
     training()
     before = records.load(tmp_path / "run")
@@ -250,6 +259,7 @@ def test_a_finished_run_may_be_resumed_and_stays_as_it_is(training, tmp_path):
     assert records.load_network(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_that_stops_before_its_next_epoch_loses_nothing(
     training, tmp_path, monkeypatch
 ):
@@ -271,6 +281,7 @@ def test_a_run_is_not_overwritten_without_being_asked(training):
     assert "--resume" in message and "--out" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [(["--epochs", 5], "recipe (epochs: "), (["--seed", 1], "seed"), (["--validation"], "images")],
@@ -424,6 +435,7 @@ def test_an_unfinished_record_without_weights_is_refused(run, training, tmp_path
     assert "does not hold the weights" in refused(run("evaluate", tmp_path / "run", *CPU))
 
 
+@pytest.mark.slow
 def test_a_record_without_a_result_is_evaluated_all_the_same(run, training, tmp_path):
     """Its weights are there; that it says nothing to compare them with is no reason to stop."""
     training()
@@ -457,6 +469,7 @@ def test_data_says_where_the_images_lie(run, monkeypatch, tmp_path, options):
         assert str(tmp_path / "found") in out
 
 
+@pytest.mark.slow
 def test_records_lists_one_line_each(run, training, monkeypatch, tmp_path):
     training()
     record = records.load(tmp_path / "run")
@@ -516,6 +529,7 @@ def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
     assert (facts["unit"], facts["size"]) == ([3, 4], [size, size])
 
 
+@pytest.mark.slow
 def test_the_command_runs_as_a_program_of_its_own(tmp_path):
     """Once in a process of its own: exit status, one line, no traceback."""
     found = subprocess.run(

@@ -34,6 +34,7 @@ def course(monkeypatch, tmp_path, capsys):
 GRADE = "grade --submissions . --out grades.csv --unsafe"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

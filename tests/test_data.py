@@ -51,6 +51,7 @@ def numbers_in(images):
 # ---------------------------------------------------------------------------- the real images
 
 
+@pytest.mark.slow
 def test_cifar10_has_50_000_and_10_000_images_of_ten_equal_classes(cifar10):
     for split, count in zip(cifar10, (50_000, 10_000), strict=True):
         assert split.images.shape == (count, 32, 32, 3)
@@ -62,6 +63,7 @@ def test_cifar10_has_50_000_and_10_000_images_of_ten_equal_classes(cifar10):
         assert " ".join(split.classes) == names
 
 
+@pytest.mark.slow
 def test_the_stated_mean_and_deviation_are_those_of_the_training_images(cifar10):
     mean, deviation = data.statistics(cifar10[0].images)
     assert tuple(mean.round(4)) == data.MEAN
@@ -361,6 +363,7 @@ def show_a_log_in_page(archive):
     archive.content = b"<!DOCTYPE html><title>Welcome</title>" * 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [cut_off, garble, refuse, hang_up, show_a_log_in_page])
 def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(archive, fault):
     fault(archive)
@@ -604,6 +607,7 @@ def test_the_measure_of_a_motion_sees_nothing_where_nothing_moves():
     np.testing.assert_allclose(motion(np.rot90(blobs())), [(0, 0), (0, -1), (1, 0)], atol=0.01)
 
 
+@pytest.mark.slow
 def test_translation_is_by_whole_pixels_up_to_two_each_way_and_axes_are_independent():
     """Of 800 draws each of the 25 places gets 32, give or take 5.5; none 0 to 5 in 10^6 seeds."""
     moved = Counter((round(x, 1), round(y, 1)) for (x, y), *_ in motions(800, translate=2))
@@ -611,6 +615,7 @@ def test_translation_is_by_whole_pixels_up_to_two_each_way_and_axes_are_independ
     assert min(moved.values()) > 5
 
 
+@pytest.mark.slow
 def test_scale_keeps_the_proportions_and_fills_its_range():
     sizes = []
     for centre, right, down in motions(800, scale=0.1):
@@ -620,6 +625,7 @@ def test_scale_keeps_the_proportions_and_fills_its_range():
     assert_even(sizes, 0.9, 1.1, slack=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [15, 45])
 def test_rotation_turns_about_the_centre_and_fills_its_range(limit):
     angles = []
@@ -631,6 +637,7 @@ def test_rotation_turns_about_the_centre_and_fills_its_range(limit):
     assert_even(angles, -limit, limit, slack=0.5)
 
 
+@pytest.mark.slow
 def test_shear_leans_each_axis_and_fills_its_range():
     along_x, along_y = [], []
     for _, right, down in motions(800, shear=5):
@@ -750,6 +757,7 @@ def test_no_augmentation_writes_into_the_images(name):
     assert np.array_equal(split.images, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 128])
 def test_steps_of_a_pipeline_are_drawn_independently_of_each_other(batch_size):
     """Of 1,024 images a quarter is both flipped and cut: 256 give or take 14.
@@ -845,6 +853,7 @@ def test_normalisation_is_exact_for_all_256_values(std):
     np.testing.assert_allclose(pixels.permute(1, 2, 0).numpy(), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_normalised_cifar10_has_mean_0_and_deviation_1(cifar10):
     """2,000 of its images, so only nearly."""
     images = torch.cat([i for i, _ in data.batches(cifar10[0].take(range(2_000)))])
@@ -871,6 +880,7 @@ def test_denormalize_stops_at_black_and_white():
 # ------------------------------------------------------------------------------------ batches
 
 
+@pytest.mark.slow
 @given(
     count=st.integers(1, 60),
     batch_size=st.integers(1, 25),

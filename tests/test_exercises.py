@@ -169,11 +169,13 @@ def test_an_exercise_can_be_started_once(tmp_path, monkeypatch, capsys):
 # -------------------------------------------------------------------------- learners' notebooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", WRITTEN.values(), ids=WRITTEN)
 def test_a_learners_notebook_is_what_its_master_gives(exercise):
     assert learner.place(exercise).read_text(encoding="utf-8") == learner.text(exercise)
 
 
+@pytest.mark.slow
 def test_a_stale_a_missing_and_an_orphaned_notebook_are_named(tmp_path, monkeypatch, capsys):
     for path in master.MASTERS:
         shutil.copy(path, tmp_path)
@@ -195,6 +197,7 @@ def test_a_stale_a_missing_and_an_orphaned_notebook_are_named(tmp_path, monkeypa
     assert "gone.ipynb has no master" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
 def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
     for choices in master.variants(path):
@@ -229,6 +232,7 @@ def leftovers(source):
                 yield ast.unparse(node)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
 def test_no_variant_shows_what_the_choices_of_another_one_need(path):
     for choices in master.variants(path):

@@ -15,6 +15,7 @@ from cifarlab_course import cli as course
 from cifarlab_course.artefacts import experiment
 from cifarlab_course.artefacts.experiment import Arm, Experiment, interval
 
+pytestmark = pytest.mark.slow
 ARMS = [
     Arm("plain", "tiny", {"epochs": 1}, seeds=range(2)),
     Arm("no dropout", "tiny", {"epochs": 1, "network_options": {"dropout": 0.0}}, seeds=[0]),

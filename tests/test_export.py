@@ -71,6 +71,7 @@ def network(request):
     return NETWORKS[request.param]()
 
 
+@pytest.mark.slow
 def test_steps_and_maps_give_the_probabilities_of_the_network(network):
     export.compare(network, export.steps(network), torch.randn(8, 3, 32, 32))
 

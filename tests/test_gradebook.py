@@ -100,6 +100,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metadata", [True, False], ids=["metadata kept", "metadata lost"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_words_between_a_question_and_the_next_are_read_by_a_person(shape, metadata):
@@ -385,6 +386,7 @@ def test_canvas_gets_its_columns_and_no_total_while_an_answer_waits(tmp_path):
     assert "anna,,,anna,,9" in lines(tmp_path / "week4-canvas.csv")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_says_who_waits_and_that_canvas_cells_are_empty(tmp_path):
     for name, words in (("ada", SAID), ("ben", "")):
         save(json.dumps(notebook(words)), tmp_path / "handed-in" / name / "a.ipynb")
@@ -461,6 +463,7 @@ def test_a_page_of_feedback_says_what_each_check_earned_and_why_not_more(tmp_pat
     ]
 
 
+@pytest.mark.slow
 def test_a_page_of_a_graded_answer_has_its_points_and_comment(tmp_path):
     read = gradebook.Entries({("eve", "why"): gradebook.ByHand(2.5, "Good, <short>.")}, [], ",")
     text = page_of(grade.Result(RIGHT, {"why": [19]}), tmp_path, read)
@@ -498,6 +501,7 @@ def test_what_a_check_says_is_cut(tmp_path):
     assert all(len(mark.told) < 11_000 for marks in result.marks.values() for mark in marks)
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_written_is_a_flag_and_the_tables_are_there(tmp_path, monkeypatch):
     for name in ("ada", "ben"):
         save(json.dumps(notebook(name)), tmp_path / "handed-in" / name / "a.ipynb")

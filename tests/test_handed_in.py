@@ -21,6 +21,7 @@ from cifarlab_course.grading import assignment, grade, gradebook, handed_in, rea
 from cifarlab_course.grading.judge import Ran
 from tests.submissions import SECRET, rows, run, save
 
+pytestmark = pytest.mark.sandbox
 WORDS = [assignment.Open("why", 3, "Why do dilations of 2 and 9 leave holes?")]
 ASKED = assignment.make([], SECRET, WORDS)  # nothing to run: a batch is graded in no time
 SOFTMAX = assignment.make(["softmax"], SECRET)

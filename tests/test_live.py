@@ -143,6 +143,7 @@ def test_rows_are_shrunk_before_columns_whatever_the_shape(size, mode):
     assert np.array_equal(live.as_seen(file(picture)), np.asarray(expected))
 
 
+@pytest.mark.slow
 def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
     """A byte a pixel, here. Pillow keeps a pointer of 8 bytes for each row."""
     pytest.importorskip("resource")  # not on Windows
@@ -210,6 +211,7 @@ def test_choosing_a_sample_shows_an_answer(panel):
     assert shown(panel) == ["plot"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [7, 8])
 def test_an_upload_is_answered_in_either_version_of_ipywidgets(panel, version):
     content = file(striped(90, 60))
@@ -224,6 +226,7 @@ def test_an_upload_that_is_no_picture_is_answered_in_words(panel):
     assert "is no picture" in words
 
 
+@pytest.mark.slow
 def test_a_new_answer_takes_the_place_of_the_last(panel):
     panel.sample.value = 1
     panel.on_upload({"new": {"a.pdf": {"content": b"%PDF"}}})

@@ -74,6 +74,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["argument", "environment"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_a_caller_names_arrives_as_it_was_written(received, text, by):

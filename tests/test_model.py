@@ -413,6 +413,7 @@ def test_padding_with_copies_keeps_a_plain_image_plain():
         assert (outputs == outputs[0, 0, 4, 4]).all().item() is plain
 
 
+@pytest.mark.slow
 @given(
     sizes=st.tuples(st.integers(1, 13), st.integers(1, 13)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),

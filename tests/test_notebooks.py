@@ -205,6 +205,7 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     assert "github.com" not in text
 
 
+@pytest.mark.slow
 def test_a_stored_lesson_was_run_from_the_top_and_is_normalised(tmp_path):
     """Two prints make one output; neither times nor the version of Python are kept."""
     path = tmp_path / "lesson.ipynb"

@@ -55,6 +55,7 @@ def test_no_other_note_changes_what_is_seen(what):
     assert np.array_equal(live.as_seen(file), live.as_seen(plain))
 
 
+@pytest.mark.slow
 @given(number=st.integers(0, 15), head=st.sampled_from(
     [b"", b"JFIF\0", b"Exif\0\0", b"Exif\0\0II*\0\x08\0\0\0", b"MPF\0II*\0\x08\0\0\0", b"FPXR\0",
      b"ICC_PROFILE\0", b"Photoshop 3.0\x008BIM", b"http://ns.adobe.com/xap/1.0/\0"]
@@ -71,6 +72,7 @@ def test_no_noise_in_the_notes_of_a_jpeg_is_in_its_way(number, head, text):
 NAMES = "tEXt zTXt iTXt iCCP pHYs gAMA cHRM sRGB eXIf tIME bKGD sBIT acTL fcTL fdAT hIST".split()
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from(NAMES), text=st.binary(max_size=80), sound=st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_no_noise_in_the_notes_of_a_png_is_in_its_way(name, text, sound):

@@ -52,6 +52,7 @@ def test_a_plot_becomes_a_png_of_the_size_that_its_metadata_states_in_css_pixels
     assert width > 384  # finer than the page
 
 
+@pytest.mark.slow
 def test_samples_show_every_class_in_its_row_and_say_that_they_are_not_cifar_10(split):
     plot = plots.samples(split, per_class=3)
     pictures = shown(plot)
@@ -125,6 +126,7 @@ def test_layers_are_counted_in_whole_numbers():
     assert all(tick == int(tick) for tick in plot.axes[0].get_xticks())
 
 
+@pytest.mark.slow
 def test_augmented_puts_each_original_before_its_draws(split):
     draws = np.stack([split.images[10:13], split.images[20:23]])
     plot = plots.augmented(split.images[:2], draws, split.source)
@@ -229,6 +231,7 @@ def test_a_prediction_shows_the_likeliest_class_on_top_and_its_map():
     assert "80 %" in texts(plot)
 
 
+@pytest.mark.slow
 def test_activation_maps_stand_beside_their_image_on_one_scale(split):
     maps = np.arange(2 * 2 * 4 * 4, dtype=float).reshape(2, 2, 4, 4)
     plot = plots.activation_maps(split.images[:2], maps, [list("abc"), list("def")], split.source)

@@ -220,6 +220,7 @@ def runs(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
 QUICK = settings(max_examples=200, deadline=None, derandomize=True)
 
 
+@pytest.mark.slow
 @QUICK
 @given(networks(LAYERS), pairs(4, 9), st.data())
 def test_taps_of_any_network_are_what_brute_force_finds(network, size, data):
@@ -237,6 +238,7 @@ def test_taps_of_any_network_are_what_brute_force_finds(network, size, data):
 SHIFT = 72  # a multiple of all strides below, and more than any field
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(
@@ -269,6 +271,7 @@ def test_the_unclipped_box_is_what_the_unit_would_see_in_a_larger_image(layers, 
     assert box == (seen and tuple(pixel - SHIFT for pixel in seen))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(networks(WINDOWS | TRANSPOSED), pairs(4, 8), st.data())
 def test_path_counts_are_the_gradients_of_a_network_of_ones(network, size, data):
@@ -292,6 +295,7 @@ SIZES += [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
 def test_nearest_finds_the_unit_that_pytorch_finds_rounding_included(mode):
     for units, options in SIZES:
@@ -342,6 +346,7 @@ def slim_resnet(*depths: int) -> nn.Sequential:
     return nn.Sequential(*stem, *[Bottleneck(stride) for stride in strides])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "size", "stride", "padding"),
     [
@@ -360,16 +365,19 @@ def test_published_receptive_fields_are_reproduced(network, size, stride, paddin
     assert (field.size, field.stride, field.start) == ((size,) * 2, (stride,) * 2, (-padding,) * 2)
 
 
+@pytest.mark.slow
 def test_torchvisions_resnet50_strides_earlier_than_the_published_one():
     field = analyze(models.resnet50(), (224, 224))["layer4"]
     assert (field.size, field.stride, field.start) == ((427, 427), (32, 32), (-213, -213))
 
 
+@pytest.mark.slow
 def test_inception_v3_has_its_published_size():
     field = analyze(models.inception_v3(init_weights=False), (299, 299))["Mixed_7c"]
     assert (field.size, field.stride) == ((1311, 1311), (32, 32))
 
 
+@pytest.mark.slow
 def test_dilation_replaces_stride_in_deeplab_but_not_the_field():
     plain = analyze(models.resnet50(), (128, 128))
     dilated = analyze(models.resnet50(replace_stride_with_dilation=[False, True, True]), (128, 128))
@@ -378,6 +386,7 @@ def test_dilation_replaces_stride_in_deeplab_but_not_the_field():
     assert dilated["layer4"].stride == (8, 8)
 
 
+@pytest.mark.slow
 def test_only_16_units_of_the_running_example_see_the_whole_image():
     """3, 11, 19, 27, 35 by block; with 17 pixels on either side, units 14 to 17 see 0 to 31."""
     analysis = analyze(SkipNet(), (32, 32))
@@ -597,6 +606,7 @@ def test_what_cannot_run_is_refused_with_numbers(network, size, message):
         analyze(network, size)
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_is_followed_token_by_token():
     """The class token sees nothing before the first attention; after it, all see all."""
     analysis = analyze(models.vit_b_32(), (224, 224))
@@ -608,6 +618,7 @@ def test_a_vision_transformer_is_followed_token_by_token():
     assert all(after.box(unit, 0, clipped=True) == (0, 0, 223, 223) for unit in (0, 9, 49))
 
 
+@pytest.mark.slow
 def test_windows_of_swin_see_themselves_until_patches_merge():
     """A window of 7 patches of 4 pixels: 28; a shifted one lies over four; pairs of patches: 8."""
     analysis = analyze(models.swin_t(), (224, 224))
@@ -639,6 +650,7 @@ def test_unclipped_fields_behind_a_norm_are_no_smaller_than_the_local_ones():
         assert min(size or 33 for size in field.size) >= 33, between
 
 
+@pytest.mark.slow
 def test_graph_modules_exported_programs_and_compiled_networks_are_analysed():
     network = nn.Sequential(conv(), nn.ReLU(), conv(padding=1)).eval()
     exported = torch.export.export(network, (torch.ones(1, 1, 8, 8),)).module()
@@ -714,6 +726,7 @@ def test_an_analysis_in_a_notebook_says_the_same_every_time():
     assert repr(analyze(SkipNet(), (32, 32))) == "Analysis(size=(32, 32), 84 modules)"
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_one_layer_or_json(capsys):
     assert cli.main(["receptive-field", "torchvision.models:resnet18", "--input", "64"]) == 0
     assert "layer4.1.conv2" in capsys.readouterr().out
@@ -730,6 +743,7 @@ def run(capsys, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_closes_with_the_last_map_and_names_what_looks_past_gates(capsys):
     lines = run(capsys, "skipnet").splitlines()
     assert lines[0].split()[:2] == ["layer", "units"]
@@ -739,6 +753,7 @@ def test_the_command_closes_with_the_last_map_and_names_what_looks_past_gates(ca
     assert "--through-gates" in gated.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_command_takes_patterns_depths_and_other_formats(capsys):
     resnet = ("torchvision.models:resnet18", "--input", "64")
     lines = run(capsys, *resnet, "--layer", "layer?").splitlines()
@@ -850,6 +865,7 @@ def test_the_effective_field_is_that_of_evaluation_and_leaves_the_module_alone()
     assert network[1].num_batches_tracked == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("unit", [0, 1, 3, 6, 11, 31])
 def test_a_single_row_or_column_has_an_effective_field_without_width(axis, unit):

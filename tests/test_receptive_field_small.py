@@ -20,6 +20,7 @@ ROUNDED = {"grid_sample, constant grid"}
 BOUNDS = {"grouped after cat", "masked attention"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) - UNPROVEN - ROUNDED))
 def test_a_small_network_is_answered_with_what_its_units_see(name):
     torch.manual_seed(0)
@@ -39,6 +40,7 @@ def test_a_constant_grid_of_places_reads_what_it_hits():
     assert field.box(5, 4) == (5, 4, 5, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
 def test_random_changes_of_shape_move_units_as_they_move_pixels(seed):
     network, size = Fuzz(seed), (4, 3) if seed % 2 else (3, 4)
@@ -46,6 +48,7 @@ def test_random_changes_of_shape_move_units_as_they_move_pixels(seed):
     assert seen.wrong(field, network, size) == [], network.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swapped", "depth to space by view", "tokens in four dimensions"])
 def test_a_map_has_as_many_units_as_its_tensor_has_places(name):
     network = NETWORKS[name]

@@ -13,6 +13,7 @@ def train(recipe, shapes, out, **options):
     return runs.train(recipe, out, *shapes, numerics=FP32, **options)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_record_that_tells_what_it_yielded(tiny, shapes, tmp_path):
     epochs = list(train(tiny, shapes, tmp_path / "run", seed=3))
     record = records.load(tmp_path / "run")
@@ -21,6 +22,7 @@ def test_a_run_leaves_a_record_that_tells_what_it_yielded(tiny, shapes, tmp_path
     assert [epoch.held_out is None for epoch in epochs] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_run_are_those_that_were_scored(tiny, shapes, tmp_path):
     *_, last = train(dataclasses.replace(tiny, ema_decay=0.9), shapes, tmp_path)
     network = records.load_network(tmp_path)
@@ -30,6 +32,7 @@ def test_the_weights_of_a_run_are_those_that_were_scored(tiny, shapes, tmp_path)
     assert right == pytest.approx(last.held_out.accuracy)
 
 
+@pytest.mark.slow
 def test_the_record_and_the_weights_are_there_when_the_last_epoch_is_told(tiny, shapes, tmp_path):
     """Who stops after as many epochs as the recipe has loses nothing."""
     epochs = train(tiny, shapes, tmp_path)
@@ -39,6 +42,7 @@ def test_the_record_and_the_weights_are_there_when_the_last_epoch_is_told(tiny, 
     assert records.load_network(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_choice_by_validation_images_scores_every_epoch(tiny, shapes, tmp_path):
     epochs = list(train(tiny, shapes, tmp_path, scored_on="validation"))
     record = records.load(tmp_path)
@@ -67,12 +71,14 @@ def test_a_run_is_not_trained_over(tiny, shapes, tmp_path):
         train(tiny, shapes, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_tells_of_its_sessions(tiny, shapes, tmp_path):
     next(train(tiny, shapes, tmp_path))
     list(train(tiny, shapes, tmp_path, resume=True))
     assert [session.epochs for session in records.load(tmp_path).sessions] == [1, 3]
 
 
+@pytest.mark.slow
 def test_the_images_of_a_record_are_those_that_it_was_made_with(monkeypatch):
     monkeypatch.setattr(data, "load", lambda: pytest.fail("these are the real ones"))
     learned, held_out = runs.splits(synthetic=True, validation=True)

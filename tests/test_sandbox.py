@@ -33,6 +33,7 @@ from cifarlab_course.grading.judge import (
 from cifarlab_course.grading.submission import Piece
 from tests.submissions import ASKED, FORGE, HOLES, NO_IDEA, TAKE, Draft, save
 
+pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).parent.parent
 REFUSAL = sandbox.refusal()
 BOXED = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL[:150])

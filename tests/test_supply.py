@@ -35,6 +35,7 @@ def test_the_pins_are_exact_each_once_and_name_no_source():
     assert not re.search(r"://|\+|--", "".join(lines))
 
 
+@pytest.mark.slow
 def test_what_is_written_down_is_what_is_installed_here_with_all_that_it_needs():
     found = {
         canonicalize_name(each.metadata["Name"]): each
@@ -61,6 +62,7 @@ def test_package_citation_and_changelog_tell_the_same_version():
     assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == cifarlab.__version__
 
 
+@pytest.mark.slow
 def test_the_package_imports_nothing_that_it_does_not_ask_for():
     imported = set()
     for path in ROOT.glob("cifarlab/**/*.py"):

@@ -119,6 +119,7 @@ def assert_same_run(run, whole):
             assert torch.equal(tensor, theirs[part][name]), f"{part}: {name}"
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_every_narrow_place_ends_as_the_uninterrupted_one(recipe, tmp_path):
     """Five kills; counted in steps and files, they hit the moments that a clock would miss."""
     train(tmp_path / "whole")

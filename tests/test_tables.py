@@ -179,6 +179,7 @@ def links(tree: nodes.Node) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------ the tests
 
 
+@pytest.mark.slow
 def test_a_row_of_runs_says_what_the_record_says(book):
     """10,020 seconds are 167 minutes, 29 are half of one; a lost session would hide a machine."""
     runs = book("book/records")
@@ -223,6 +224,7 @@ def test_reports_stand_newest_first_below_a_heading_of_their_own(book):
     assert all("All passed." in each.astext() for each in parts)
 
 
+@pytest.mark.slow
 def test_every_package_stands_among_the_licences(book):
     licences = book("book/licences")
     assert "200 packages, with their versions and licences" in licences.astext()

@@ -78,6 +78,7 @@ def build(folder, edition):
     return pages
 
 
+@pytest.mark.slow
 def test_only_the_full_edition_holds_model_answers(tmp_path):
     def holders(folder):
         return {

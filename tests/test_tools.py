@@ -63,6 +63,7 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [False, True])
 @pytest.mark.parametrize(
     "changes", [{}, {"ema_decay": 0.7}, {"ema_decay": 0.7, "remeasure_norms": "true"}]
@@ -178,6 +179,7 @@ def test_a_validation_that_is_cut_off_leaves_a_report_that_says_so(outcomes, tmp
     assert "2 of 2 checks passed" in text and "cut off before its last check" in text
 
 
+@pytest.mark.slow
 def test_a_part_is_no_whole_report_and_midnight_does_not_cut_one_in_two(
     outcomes, tmp_path, monkeypatch
 ):
