@@ -1,0 +1,37 @@
+"""Lessons as the book shows them: check cells left out, answers folded behind their question.
+
+An answer stands open in the page; `predict.js` folds it, so that without scripts nothing is hidden.
+"""
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from cifarlab_course.lessons.notebooks import ANSWER, CHECK
+
+OPEN = '<details class="answer" open><summary>Show the answer</summary>'
+
+
+def cells(doctree: nodes.document, tag: str) -> list[nodes.container]:
+    """The code cells that carry the tag."""
+    return [each for each in doctree.findall(nodes.container) if f"tag_{tag}" in each["classes"]]
+
+
+def shape(app: Sphinx, doctree: nodes.document) -> None:
+    """Take the checks out, and fold each run of answers."""
+    for cell in cells(doctree, CHECK):
+        cell.parent.remove(cell)
+    answers = cells(doctree, ANSWER)
+    for cell in answers:
+        place = cell.parent.index(cell)
+        siblings = cell.parent.children
+        if place == 0 or siblings[place - 1] not in answers:
+            cell.parent.insert(place, nodes.raw("", OPEN, format="html"))
+            place += 1
+        if place + 1 == len(siblings) or siblings[place + 1] not in answers:
+            cell.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
+
+
+def setup(app: Sphinx) -> dict:
+    """Shape every page once it is read."""
+    app.connect("doctree-read", shape)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
