@@ -99,8 +99,8 @@ def _shrunk(picture: Image.Image) -> Image.Image:
         box = (left - first_column, 0, left - first_column + side, strip.height)
         strip = strip.resize((SIZE, strip.height), Image.Resampling.BICUBIC, box)
         narrow.paste(strip, (0, row - first_row))
-    box = (0, top - first_row, SIZE, top - first_row + side)
-    return narrow.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
+    square = (0, top - first_row, SIZE, top - first_row + side)
+    return narrow.resize((SIZE, SIZE), Image.Resampling.BICUBIC, square)
 
 
 def predict(network: nn.Module, recipe: Recipe, picture: bytes | np.ndarray) -> Prediction:

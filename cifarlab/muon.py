@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def matrices(network: nn.Module) -> list[nn.Parameter]:
+def matrices(network: nn.Module) -> list[Tensor]:
     """The weights that Muon suits: those of dense and pointwise convolutions that learn.
 
     Not those of the last one, which gives the scores: their scale matters.
@@ -46,7 +46,7 @@ class Muon(torch.optim.SGD):
     """
 
     @torch.no_grad()
-    def step(self, closure=None) -> Tensor | None:
+    def step(self, closure=None):  # without types, as in torch's own optimizers
         """Take one step with the gradients that are there, or that `closure` computes first."""
         loss = closure and torch.enable_grad()(closure)()
         for group in self.param_groups:

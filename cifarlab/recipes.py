@@ -6,6 +6,7 @@ Lesson: Train under 200,000 parameters.
 import json
 import re
 from dataclasses import dataclass, field, fields, replace
+from typing import Literal
 
 from torch import nn
 
@@ -32,7 +33,8 @@ class Recipe:
     warmup_share: float = 0.3  # of all steps, while the rate climbs
     start_divisor: float = 25.0  # first rate = peak / start_divisor
     end_divisor: float = 1e4  # last rate = first rate / end_divisor
-    anneal: str = "cos"  # "cos" or "linear", up and down; "steps": the peak, then tenths of it
+    # "cos" or "linear", up and down; "steps": the peak, then tenths of it
+    anneal: Literal["cos", "linear", "steps"] = "cos"
     cycle_momentum: bool = True  # 0.95 at the ends, 0.85 at the peak, in place of `momentum`
     label_smoothing: float = 0.0
     ema_decay: float | None = None  # per step; the averaged weights are the result

@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def show(name: str, **given: Any) -> Figure:
     given = {key: convert.get(key, lambda value: value)(each) for key, each in given.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
     beside = {key: content(FOLDER / file) for key, file in files.items()}
-    measured = {
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }

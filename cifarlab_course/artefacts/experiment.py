@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -30,7 +31,8 @@ from cifarlab._files import replacing
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
 LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
-SCHEDULES = {  # how the rate runs, and by what the recipe's own peak rates are divided
+# How the rate runs, and by what the recipe's own peak rates are divided.
+SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "one cycle": ({}, [0.5, 1, 2]),
     "cosine": ({"anneal": "cos", "warmup_share": 0.0, "start_divisor": 1.0}, [1, 2, 4]),
     "steps": ({"anneal": "steps"}, [1, 2, 4]),
@@ -252,8 +254,8 @@ def one_run(arm: Arm, folder: Path, scored_on: str) -> dict:
 def view(network: nn.Module) -> dict:
     """How far a unit in the middle of the last map sees, in pixels, and how much of it, 0 to 1."""
     last = receptive_field.analyze(network, (32, 32)).last_map
-    middle = last.units[0] // 2, last.units[1] // 2
-    return {"receptive_field": last.size[0], "coverage": last.coverage(*middle)}
+    assert last, "all networks here end with a map"
+    return {"receptive_field": last.size[0], "coverage": last.coverage(*last.centre)}
 
 
 def whole_training_set(record: records.Record, run: Path) -> float:

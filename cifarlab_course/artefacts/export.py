@@ -29,7 +29,7 @@ from cifarlab.records import Record
 OUT = figures.FOLDER / "live-network.json"
 SAMPLE = 20  # images on which what is written is compared with the network
 
-KINDS = {
+KINDS: dict[str, list[Any]] = {  # classes, functions, and names of a tensor's methods
     "convolution": [nn.Conv2d],
     "norm": [nn.BatchNorm2d],
     "relu": [nn.ReLU, F.relu, torch.relu, "relu"],
@@ -51,9 +51,9 @@ class Step:
     kind: str  # "convolution", "relu" or "add"
     sources: list[int]  # numbers of the maps that it reads
     # Of a convolution, in double precision: what each output sums up, and what becomes of the sum.
-    weight: Tensor | None = None  # (out, in / groups, height, width)
-    scale: Tensor | None = None  # (out,)
-    bias: Tensor | None = None  # (out,)
+    weight: Tensor = field(default_factory=lambda: torch.empty(0))  # (out, in / groups, h, w)
+    scale: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
+    bias: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
     layer: dict[str, Any] = field(default_factory=dict)  # stride, padding and so on
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
@@ -83,6 +83,7 @@ class Step:
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch norm multiplies each channel by, outside training, and what it adds then."""
+    assert norm.running_mean is not None and norm.running_var is not None, "else it is refused"
     ones = torch.ones(norm.num_features, dtype=torch.double)
     weight = ones if norm.weight is None else norm.weight.detach().double()
     bias = 0 * ones if norm.bias is None else norm.bias.detach().double()
@@ -183,8 +184,10 @@ def convolution(layer: nn.Conv2d, sources: list[int]) -> Step:
         if layer.padding == "same":  # where the sum is odd, the greater half comes last
             total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
             padding += [total // 2, total - total // 2]
+        elif not isinstance(layer.padding, str):  # else "valid": none
+            padding += [layer.padding[axis]] * 2
         else:
-            padding += [0, 0] if layer.padding == "valid" else [layer.padding[axis]] * 2
+            padding += [0, 0]
     ones = torch.ones(layer.out_channels, dtype=torch.double)
     return Step(
         "convolution",
@@ -226,7 +229,7 @@ def written(found: list[Step]) -> dict:
     listed = []
     for step in found:
         entry = {"kind": step.kind, "sources": step.sources}
-        if step.weight is not None:
+        if step.kind == "convolution":
             weight = step.weight.permute(0, 2, 3, 1)
             if not weight.half().isfinite().all():
                 raise ValueError("a weight is beyond 65,504, where half precision ends.")
@@ -271,7 +274,7 @@ def exported(name: str) -> dict:
 
 def about(record: Record) -> dict:
     """What the page says of the network."""
-    scored = [epoch for epoch in record.history if epoch.held_out]
+    scores = [epoch.held_out for epoch in record.history if epoch.held_out]
     return {
         "record": record.name,
         "network": record.recipe.network,
@@ -280,7 +283,7 @@ def about(record: Record) -> dict:
         "epochs": len(record.history),
         "planned": record.recipe.epochs,
         "scored_on": record.scored_on,
-        "accuracy": scored[-1].held_out.accuracy if scored else None,  # per cent
+        "accuracy": scores[-1].accuracy if scores else None,  # per cent
     }
 
 

@@ -150,8 +150,8 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
     named: Counter[str] = Counter()
     for folder in folders:
         named.update({line for each in folder.candidates for line in each.lines})
-    known = {line: from_line(line, secret) for line in named}
-    first, second = [*(line for line, _ in named.most_common() if known[line]), "", ""][:2]
+    known = {line: made for line in named if (made := from_line(line, secret))}
+    first, second = [*(line for line, _ in named.most_common() if line in known), "", ""][:2]
     if not first:
         wrong = named.total()
         told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
@@ -398,7 +398,7 @@ def grade(
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
     def one(each: Submission) -> Result:
-        if each.reason:
+        if each.path is None:
             return nothing(assignment, each.reason)
         if key(each.digest) in kept.known and each.learner.name != again:
             return kept.known[key(each.digest)]
