@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
+from cifarlab.cli import PRECISIONS
 from cifarlab_course import ROOT
 
 LONGEST = 86_400  # seconds, a day
@@ -23,10 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is its own, or 2 with one line on what to do differently."""
     options, more = parser().parse_known_args(arguments)
     name = f"course {options.name}"
-    if more and not hasattr(options, "passed_on"):
+    if more:
         print(f"{name}: there is no {' '.join(more)}; see `{name} --help`.", file=sys.stderr)
         return 2
-    options.passed_on = more
     try:
         if not (ROOT / "_config.yml").is_file():
             raise ValueError("this works in a clone of the course's repository only; make one.")
@@ -178,8 +178,12 @@ def parser() -> argparse.ArgumentParser:
     only.add_argument("--print", action="store_true", help="only show the commands")
     only.add_argument("--collect", action="store_true", help="only sum up the finished runs")
     asked.add_argument("--runs", type=Path, help="folder of all runs (runs/experiments)")
-    asked.epilog = "What else is given goes to `cifarlab train`."
-    asked.set_defaults(passed_on=[])
+    asked.add_argument("--data", choices=["cifar10", "synthetic"], default="cifar10")
+    asked.add_argument("--device", help="cpu, cuda, cuda:1 ...")
+    asked.add_argument("--precision", choices=PRECISIONS)
+    asked.add_argument(
+        "--workers", type=number(0, MOST_JOBS), default=0, help="processes that prepare images"
+    )
     done = command("publish", publish, "Make a run's record one that ships with the package.")
     done.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
     written = command("export", export, "Write a network down for the page Live predictions.")
@@ -449,13 +453,13 @@ def constraints(options: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------------------- artefacts
 
 
-def experiment(options: argparse.Namespace) -> int:
+def experiment(options: argparse.Namespace) -> None:
     """Run an experiment, or a part of it."""
     from cifarlab_course.artefacts import experiment
 
-    runs = options.runs or experiment.RUNS
+    setting = experiment.Setting(options.data, options.device, options.precision, options.workers)
     only = "print" if options.print else "collect" if options.collect else ""
-    return experiment.conduct(options.experiment, runs, options.passed_on, only=only)
+    experiment.conduct(options.experiment, options.runs or experiment.RUNS, setting, only=only)
 
 
 def publish(options: argparse.Namespace) -> None:
