@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -228,49 +227,25 @@ def assignment(options: argparse.Namespace) -> None:
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
-    from cifarlab_course.grading import assignment as make
-    from cifarlab_course.grading import feedback, gradebook, handed_in, sandbox
-    from cifarlab_course.grading import grade as grading
+    from cifarlab_course.grading import batch, handed_in
     from cifarlab_course.grading.judge import NotStarted
 
+    code = secret(options)
+    learners, notes = handed_in.look(options.submissions)
+    for note in notes:
+        print(f"{options.submissions}: {note}", file=sys.stderr)
     try:
-        code, out = secret(options), options.out
-        if not options.unsafe and (reason := sandbox.refusal()):
-            raise ValueError(reason)
-        jobs = options.jobs or cores()
-        learners, notes = handed_in.look(options.submissions)
-        for note in notes:
-            print(f"{options.submissions}: {note}", file=sys.stderr)
-        if options.again and options.again not in {each.name for each in learners}:
-            raise ValueError(f"--again {options.again!r}: no submission is of that learner.")
-        with ThreadPoolExecutor(jobs) as pool:
-            folders = list(pool.map(grading.opened, learners))
-        if options.exercises:
-            questions = make.read_open(options.open) if options.open else []
-            asked = make.make(options.exercises, code, questions)
-        else:
-            asked = grading.assignment_of(folders, code)
-        by_hand = gradebook.beside(out, "by-hand.csv")
-        entries = gradebook.read_by_hand(by_hand, {each.name for each in learners}, asked.most)
-        submissions = {each.learner.name: grading.chosen(each, asked) for each in folders}
-        results = grading.grade(
-            list(submissions.values()),
-            asked,
-            grading.Kept(gradebook.beside(out, "results.jsonl")),
-            lambda: sandbox.runner(options.timeout, asked.imports, unsafe=options.unsafe),
+        rows = batch.grade(
+            learners,
+            code,
+            options.out,
+            exercises=options.exercises,
+            questions=options.open,
             seconds=options.timeout,
-            jobs=jobs,
+            jobs=options.jobs,
             again=options.again,
+            unsafe=options.unsafe,
         )
-        gradebook.write_by_hand(by_hand, results, asked, entries)
-        rows = gradebook.book(results, asked, entries)
-        gradebook.write(out, rows, submissions, asked)
-        pages = gradebook.beside(out, "feedback")
-        failed = feedback.write(pages, rows, results, submissions, asked, entries, jobs)
-        if failed:
-            for learner, why in failed.items():
-                rows[learner].flags.append(why)
-            gradebook.write(out, rows, submissions, asked)
     except NotStarted as error:
         raise ValueError(str(error)) from error
     except KeyboardInterrupt as stopped:
@@ -278,18 +253,13 @@ def grade(options: argparse.Namespace) -> int:
         print(f"course grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
         return 130
     flagged = sum(bool(row.flags) for row in rows.values())
-    print(f"{out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
-            f"{by_hand}: the answers of {waiting} wait for your points; until then their cells "
-            "for Canvas are empty"
+            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "
+            "then their cells for Canvas are empty"
         )
     return 0
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------------------------- exercises
