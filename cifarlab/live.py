@@ -54,6 +54,8 @@ def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
                 upright = _picture_file.turned(bytes(memoryview(picture)))
             if upright.mode.startswith(("I", "F")):  # converted, it would be white all over
                 raise ValueError(f"its mode is {upright.mode}; 8 bits a channel are needed")
+            if not min(upright.size):
+                raise ValueError("it has no pixels")
             return np.asarray(_shrunk(upright))
     except Exception as error:  # Pillow may raise anything: it has no class for a broken file
         what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"

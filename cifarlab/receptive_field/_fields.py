@@ -279,7 +279,7 @@ class Analysis:
         if name not in self.calls and self.missing:
             raise KeyError(f"{name or 'the output'} was not reached: {self.missing}")
         if name not in self.calls:
-            close = difflib.get_close_matches(name, self.names) or self.names[:5]
+            close = difflib.get_close_matches(str(name), self.names) or self.names[:5]
             raise KeyError(f"no module {name!r} ran; some that did: {', '.join(close)}")
         return map_aggregate(
             self.calls[name],
