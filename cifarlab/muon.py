@@ -42,7 +42,8 @@ class Muon(torch.optim.SGD):
     Weights (out, ...) of such a group are read as a matrix of `out` rows, and scaled before every
     step so that a row has the norm 1 in the mean (of squares). Scaling changes nothing where a
     batch norm follows, and so a learning rate of 0.1 moves such a row by about a tenth of itself.
-    The group's weight decay is not used.
+    The group's weight decay is not used. (`torch.optim.Muon` takes matrices only, no weights of
+    convolutions, and does not scale.)
     """
 
     @torch.no_grad()
