@@ -64,10 +64,10 @@ def pair(name: str, values: Any, low: int, high: int | None = None) -> tuple[int
 
     Raises: TypeError or ValueError that says so.
     """
-    found = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
-    if not isinstance(found, tuple | list) or len(found) != 2:
+    row = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
+    if not isinstance(row, tuple | list) or len(row) != 2:
         raise TypeError(f"{name}={shown(values)}; it must be two whole numbers, as in (32, 32).")
-    first, second = (whole(name, value, low, high) for value in found)
+    first, second = (whole(name, value, low, high) for value in row)
     return first, second
 
 
@@ -76,10 +76,10 @@ def three(name: str, values: Any, low: float, high: float) -> tuple[float, float
 
     Raises: TypeError or ValueError that says so.
     """
-    found = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
-    if not isinstance(found, tuple | list) or len(found) != 3:
+    row = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
+    if not isinstance(row, tuple | list) or len(row) != 3:
         raise TypeError(f"{name}={shown(values)}; it must be three numbers, one a channel.")
-    red, green, blue = (number(name, value, low, high) for value in found)
+    red, green, blue = (number(name, value, low, high) for value in row)
     return red, green, blue
 
 

@@ -33,7 +33,7 @@ def violations(network: nn.Module) -> list[str]:
     """
     arguments.instance("network", network, nn.Module)
     network = copy.deepcopy(network).cpu().float().eval()
-    held, used, failure = Held(network), set[str](), ""
+    held, used, failure = _Held(network), set[str](), ""
     try:
         held.watch(torch.full((2, 3, *SIZES[0]), 0.5))
         used = used_convolutions(network)
@@ -61,14 +61,14 @@ def violations(network: nn.Module) -> list[str]:
 
 
 # Products in which weights make a fully connected layer; and what makes a tensor of other things.
-PRODUCTS = (
+_PRODUCTS = (
     "linear bilinear matmul mm mv bmm addmm addmv addbmm baddbmm einsum tensordot inner dot "
     "__matmul__ __rmatmul__ multi_head_attention_forward"
 ).split()
-MAKERS = "tensor as_tensor from_numpy frombuffer asarray".split()
+_MAKERS = "tensor as_tensor from_numpy frombuffer asarray".split()
 
 
-class Held(TorchFunctionMode):
+class _Held(TorchFunctionMode):
     """What a network computes with, seen while it is active, that no module of it declares.
 
     `elsewhere` counts numbers: those in buffers, but for the running statistics of norms, and those
@@ -78,61 +78,63 @@ class Held(TorchFunctionMode):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.weights = {storage(each) for each in (*network.parameters(), *network.buffers())}
+        self.weights = {_storage(each) for each in (*network.parameters(), *network.buffers())}
         own = {  # of norms, which a network needs not learn
-            storage(each)
+            _storage(each)
             for part in network.modules()
             if isinstance(part, nn.modules.batchnorm._NormBase)
             for each in part.buffers(recurse=False)
         }
-        self.elsewhere = sum(each.numel() for each in network.buffers() if storage(each) not in own)
+        self.elsewhere = sum(
+            each.numel() for each in network.buffers() if _storage(each) not in own
+        )
         self.network, self.products = network, list[str]()
         self.made: dict[int, Tensor] = {}  # kept, so that no other takes their place in memory
 
     def watch(self, images: Tensor) -> None:
         """Look on while the network computes its scores."""
-        self.made[storage(images)] = images
+        self.made[_storage(images)] = images
         with self, torch.no_grad():
             self.network(images)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
-        taken = list(tensors((args, kwargs)))
+        taken = list(_tensors((args, kwargs)))
         for each in taken:
             self.count(each)
-        if name in PRODUCTS and any(storage(each) in self.weights for each in taken):
+        if name in _PRODUCTS and any(_storage(each) in self.weights for each in taken):
             self.products.append({"__matmul__": "matmul", "__rmatmul__": "matmul"}.get(name, name))
         result = function(*args, **(kwargs or {}))
-        for each in tensors(result):
-            if name in MAKERS:
+        for each in _tensors(result):
+            if name in _MAKERS:
                 self.count(each)
-            elif taken and all(storage(other) in self.weights for other in taken):
-                self.weights.add(storage(each))  # made of weights alone
-            self.made.setdefault(storage(each), each)
+            elif taken and all(_storage(other) in self.weights for other in taken):
+                self.weights.add(_storage(each))  # made of weights alone
+            self.made.setdefault(_storage(each), each)
         return result
 
     def count(self, tensor: Tensor) -> None:
         """Count the numbers of a tensor that is met for the first time."""
-        if storage(tensor) not in self.weights and storage(tensor) not in self.made:
+        if _storage(tensor) not in self.weights and _storage(tensor) not in self.made:
             self.elsewhere += tensor.numel()
-            self.weights.add(storage(tensor))
-            self.made[storage(tensor)] = tensor
+            self.weights.add(_storage(tensor))
+            self.made[_storage(tensor)] = tensor
 
 
-def storage(tensor: Tensor) -> int:
+def _storage(tensor: Tensor) -> int:
     """Where the numbers of a tensor lie in memory: views of it lie there too."""
     return tensor.untyped_storage().data_ptr()
 
 
-def tensors(values: Any) -> Iterator[Tensor]:
+def _tensors(values: Any) -> Iterator[Tensor]:
     """All tensors within tuples, lists and dictionaries."""
     if torch.is_tensor(values):
         yield values
     elif isinstance(values, dict):
-        yield from tensors([*values.values()])
+        yield from _tensors([*values.values()])
     elif isinstance(values, tuple | list):
         for each in values:
-            yield from tensors(each)
+            yield from _tensors(each)
 
 
 def used_convolutions(network: nn.Module) -> set[str]:
@@ -167,9 +169,9 @@ def used_convolutions(network: nn.Module) -> set[str]:
 def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
     """A sentence for each kind of convolution that the challenge asks for and `used` lacks."""
     layers = [(name, part) for name, part in network.named_modules() if name in used]
-    found = []
+    sentences = []
     if not any(max(spread(layer)) > 1 for _, layer in layers):
-        found.append(
+        sentences.append(
             "No dilated convolution changes its scores: it needs one with a kernel above 1 and a "
             "dilation above 1."
         )
@@ -177,11 +179,11 @@ def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
         is_depthwise(first) and is_pointwise(second)
         for (_, first), (_, second) in itertools.pairwise(layers)
     ):
-        found.append(
+        sentences.append(
             "No depthwise separable convolution changes its scores: it needs one with as many "
             "groups as channels and a kernel above 1, and a 1x1 convolution next to it."
         )
-    return found
+    return sentences
 
 
 def spread(layer: nn.Conv2d) -> list[int]:

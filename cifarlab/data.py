@@ -80,19 +80,19 @@ class Split:
         Raises: TypeError if they are no list of whole numbers, ValueError if one is not there.
         """
         try:
-            found = np.asarray(indices)
+            numbers = np.asarray(indices)
         except ValueError:  # lists of different lengths
-            found = np.empty((0, 0))
-        if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+            numbers = np.empty((0, 0))
+        if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind not in "iu"):
             raise TypeError(
                 f"indices={arguments.shown(indices)}; they must be a list of whole numbers."
             )
-        if len(found) and not -len(self) <= found.min() <= found.max() < len(self):
+        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise ValueError(
-                f"indices from {found.min()} to {found.max()}; the {len(self)} images are "
+                f"indices from {numbers.min()} to {numbers.max()}; the {len(self)} images are "
                 f"0 to {len(self) - 1}."
             )
-        indices = found.astype(np.int64)
+        indices = numbers.astype(np.int64)
         return Split(self.images[indices], self.labels[indices], self.classes, self.source)
 
 
@@ -102,14 +102,14 @@ class Split:
 def flaws(folder: Path) -> list[str]:
     """What is wrong with the CIFAR-10 files in `folder`, one line a file; empty if all is well."""
     meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
-    found = []
+    faults = []
     for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, meta]:
         path = folder / CIFAR10.base_folder / name
         if not path.is_file():
-            found.append(f"{path} is missing")
+            faults.append(f"{path} is missing")
         elif not check_integrity(path, md5):
-            found.append(f"{path} is damaged: its md5 is not {md5}")
-    return found
+            faults.append(f"{path} is damaged: its md5 is not {md5}")
+    return faults
 
 
 def find() -> Path:

@@ -13,10 +13,10 @@ from torch import nn
 from cifarlab import _arguments as arguments
 from cifarlab import data, model
 
-NAME = re.compile(r"[\w.-]{1,100}")
+_NAME = re.compile(r"[\w.-]{1,100}")
 
 
-def limited(low: float, high: float, default: Any = MISSING) -> Any:
+def _limited(low: float, high: float, default: Any = MISSING) -> Any:
     """A recipe's field of a number from `low` to `high`."""
     return field(default=default, metadata={"limits": (low, high)})
 
@@ -28,23 +28,23 @@ class Recipe:
     name: str
     network: str  # a name of `model.names()`
     network_options: dict = field(default_factory=dict, hash=False)  # of `model.create`
-    epochs: int = limited(1, 100_000)
-    batch_size: int = limited(1, 100_000)  # images
-    peak_learning_rate: float = limited(0, 1e6)  # top of the one cycle
-    momentum: float = limited(0, 1, 0.9)
+    epochs: int = _limited(1, 100_000)
+    batch_size: int = _limited(1, 100_000)  # images
+    peak_learning_rate: float = _limited(0, 1e6)  # top of the one cycle
+    momentum: float = _limited(0, 1, 0.9)
     nesterov: bool = False
-    weight_decay: float = limited(0, 1e6, 0.0)
-    norm_bias_factor: float = limited(0, 1e6, 1.0)  # of the rate, for the biases of batch norms
+    weight_decay: float = _limited(0, 1e6, 0.0)
+    norm_bias_factor: float = _limited(0, 1e6, 1.0)  # of the rate, for the biases of batch norms
     # Of dense and pointwise convolutions; 0: no Muon.
-    muon_peak_learning_rate: float = limited(0, 1e6, 0.0)
-    muon_momentum: float = limited(0, 1, 0.6)
-    warmup_share: float = limited(0, 1, 0.3)  # of all steps, while the rate climbs
-    start_divisor: float = limited(1, 1e12, 25.0)  # first rate = peak / start_divisor
-    end_divisor: float = limited(1e-6, 1e12, 1e4)  # last rate = first rate / end_divisor
+    muon_peak_learning_rate: float = _limited(0, 1e6, 0.0)
+    muon_momentum: float = _limited(0, 1, 0.6)
+    warmup_share: float = _limited(0, 1, 0.3)  # of all steps, while the rate climbs
+    start_divisor: float = _limited(1, 1e12, 25.0)  # first rate = peak / start_divisor
+    end_divisor: float = _limited(1e-6, 1e12, 1e4)  # last rate = first rate / end_divisor
     # "cos" or "linear", up and down; "steps": the peak, then tenths of it
     anneal: Literal["cos", "linear", "steps"] = "cos"
     cycle_momentum: bool = True  # 0.95 at the ends, 0.85 at the peak, in place of `momentum`
-    label_smoothing: float = limited(0, 1, 0.0)
+    label_smoothing: float = _limited(0, 1, 0.0)
     ema_decay: float | None = None  # per step; the averaged weights are the result
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
@@ -97,7 +97,7 @@ def _checked(of: Field, value: Any) -> Any:
         return number if isinstance(number, int) else float(number)  # as JSON has them
     if of.type is bool:
         return arguments.instance(of.name, value, bool)
-    if of.name == "name" and not (isinstance(value, str) and NAME.fullmatch(value)):
+    if of.name == "name" and not (isinstance(value, str) and _NAME.fullmatch(value)):
         raise ValueError(
             f"name={arguments.shown(value)}; it names files: it must be 1 to 100 letters, "
             "digits, dots, dashes or underscores."
