@@ -91,10 +91,10 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale, bias - norm.running_mean.double() * scale
 
 
-def class_maps(found: list[Step], images: Tensor) -> Tensor:
+def class_maps(plan: list[Step], images: Tensor) -> Tensor:
     """What the steps make of `images` (N, 3, H, W): (N, classes, h, w)."""
     maps = [images]
-    for step in found:
+    for step in plan:
         maps.append(step.run(maps))
     return maps[-1]
 
@@ -133,7 +133,7 @@ def steps(network: nn.Module) -> list[Step]:
             f"{type(network).__name__} can't be traced ({error}). {SUPPORTED}"
         ) from error
     modules = dict(network.named_modules())
-    found: list[Step] = []
+    plan: list[Step] = []
     maps: dict[fx.Node, int] = {}  # the number of the map that a node gives
     pooled = False
     for node in graph.nodes:
@@ -151,7 +151,7 @@ def steps(network: nn.Module) -> list[Step]:
         if kind == "convolution" and (not pooled or layer.kernel_size == (1, 1)):
             new = convolution(layer, sources)
         elif kind == "norm" and layer.running_mean is not None:
-            before = found[sources[0] - 1] if sources[0] else None
+            before = plan[sources[0] - 1] if sources[0] else None
             if before and before.kind == "convolution" and len(inputs[0].users) == 1:
                 before.fold(layer)
             else:
@@ -165,9 +165,9 @@ def steps(network: nn.Module) -> list[Step]:
         elif kind != "nothing" and not (kind == "end" and pooled):
             raise ValueError(f"{described(node, layer)} is none that a page runs. {SUPPORTED}")
         if new:
-            found.append(new)
-        maps[node] = len(found) if new else sources[0]
-    return found
+            plan.append(new)
+        maps[node] = len(plan) if new else sources[0]
+    return plan
 
 
 def described(node: fx.Node, layer: Any) -> str:
@@ -217,7 +217,7 @@ def alone(norm: nn.BatchNorm2d, sources: list[int]) -> Step:
 # ------------------------------------------------------------------------------ steps to JSON
 
 
-def written(found: list[Step]) -> dict:
+def written(plan: list[Step]) -> dict:
     """The steps as JSON, with their numbers as text.
 
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
@@ -227,7 +227,7 @@ def written(found: list[Step]) -> dict:
     Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
     """
     listed = []
-    for step in found:
+    for step in plan:
         entry = {"kind": step.kind, "sources": step.sources}
         if step.kind == "convolution":
             weight = step.weight.permute(0, 2, 3, 1)
@@ -259,15 +259,15 @@ def exported(name: str) -> dict:
     if not record.data.startswith("CIFAR-10"):
         raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
     network = records.load_network(name)
-    found = steps(network)
+    plan = steps(network)
     _, held_out = runs.splits_of(record)
-    compare(network, found, images_of(record, held_out.take(range(SAMPLE))))
+    compare(network, plan, images_of(record, held_out.take(range(SAMPLE))))
     return {
         "about": about(record),
         "classes": list(held_out.classes),
         "mean": list(record.recipe.mean),
         "std": list(record.recipe.std),
-        **written(found),
+        **written(plan),
         "calibration": calibration(record, network, held_out),
     }
 
@@ -294,13 +294,13 @@ def images_of(record: Record, split: Split) -> Tensor:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
+def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
     """Check the steps on `images`.
 
     Raises: ValueError if they give other probabilities than `network`.
     """
     expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
-    given = class_maps(found, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    given = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
     if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
         raise ValueError(
             f"{type(network).__name__} computes something else than its layers in turn, so a page "
@@ -312,10 +312,10 @@ def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
     """How often the network is right, in ten steps of how sure it is; null where it never is."""
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     batches = engine.progress(data.batches(held_out, plain, 500), "calibration")
-    found = diagnostics.calibration(*engine.predict(network, batches))
+    calibrated = diagnostics.calibration(*engine.predict(network, batches))
     return {
-        "counts": found.counts.tolist(),
-        "accuracy": [None if np.isnan(share) else share for share in found.accuracy.tolist()],
+        "counts": calibrated.counts.tolist(),
+        "accuracy": [None if np.isnan(share) else share for share in calibrated.accuracy.tolist()],
     }
 
 
