@@ -77,8 +77,12 @@ def test_a_figure_starts_with_what_it_is_given():
         ("convolution-stepper", {"karnel": 3}, "no parameter 'karnel'; it has: size, kernel,"),
         ("convolution-stepper", {"kernel": 6}, "kernel of convolution-stepper is 6; .* 1 to 5"),
         ("convolution-stepper", {"kernel": 2.5}, "is 2.5; it takes whole numbers"),
-        ("run-browser", {"runs": ["dogs"]}, r"runs is \['dogs'\]; it is one or more of: .*2023"),
-        ("run-browser", {"runs": []}, r"runs is \[\]; it is one or more of"),
+        (
+            "run-browser",
+            {"runs": ["dogs"]},
+            r"\['dogs'\]; it is a list of one or more of: .*2023",
+        ),
+        ("run-browser", {"runs": []}, r"runs is \[\]; it is a list of one or more of"),
         (
             "run-browser",
             {"runs": ["original-2023"], "first": "baseline-seed0"},
@@ -116,6 +120,21 @@ def test_a_figure_starts_with_what_it_is_given():
             "'MaxPool2d' is none",
         ),
         ("receptive-field-explorer", {"layers": nn.ReLU()}, "ReLU has none of them"),
+        ("receptive-field-explorer", {"layers": "abc"}, "layers is 'abc'; pass a network"),
+        ("receptive-field-explorer", {"source": 5}, "source is 5; pass text"),
+        ("run-browser", {"runs": 5}, "runs is 5; it is a list of one or more of: accurate-seed0,"),
+        (
+            "run-browser",
+            {"runs": "baseline-seed0", "first": "fast-seed0"},
+            "runs is 'baseline-seed0'; it is a list of one or more of: accurate-seed0",
+        ),
+        ("run-browser", {"runs": [["baseline-seed0"]]}, "it is a list of one or more of"),
+        (
+            "run-browser",
+            {"first": "fast-seed0", "runs": ["baseline-seed0"]},
+            "first of run-browser is 'fast-seed0'; it is one of: baseline-seed0",
+        ),
+        ("convolution-stepper", {"kernel": np.zeros(3)}, "kernel of .* takes whole numbers from 1"),
     ],
 )
 def test_what_a_figure_cannot_show_is_refused_with_what_it_can(name, given, message):

@@ -8,7 +8,9 @@ import base64
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -59,33 +61,52 @@ def show(name: str, **given: Any) -> Figure:
     known = [each for each, names in figures.items() if names]
     if name not in known:
         raise ValueError(f"there is no figure {name!r}; there are: {', '.join(known)}.")
-    for parameter, value in given.items():
-        if parameter not in figures[name]:
-            names = ", ".join(figures[name])
-            raise ValueError(f"{name} has no parameter {parameter!r}; it has: {names}.")
-        limits = figures[name][parameter]
-        if "least" in limits:
-            if isinstance(value, bool) or value not in range(limits["least"], limits["most"] + 1):
-                raise ValueError(
-                    f"{parameter} of {name} is {value!r}; it takes whole numbers from "
-                    f"{limits['least']} to {limits['most']}."
-                )
-            given[parameter] = int(value)  # NumPy's numbers are not JSON's
-        among = limits.get("among", [value])
-        if among == "runs":
-            among = given.get("runs", recorded.names())
-        if value not in among:
-            names = ", ".join(among)
-            raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
-    convert = {"picture": colours, "layers": chain, "runs": recorded.runs}
-    given = {key: convert.get(key, lambda value: value)(each) for key, each in given.items()}
+    if unknown := [parameter for parameter in given if parameter not in figures[name]]:
+        names = ", ".join(figures[name])
+        raise ValueError(f"{name} has no parameter {unknown[0]!r}; it has: {names}.")
+    shown = {
+        parameter: accepted(f"{parameter} of {name}", value, figures[name][parameter], given)
+        for parameter, value in given.items()
+    }
+    convert: dict[str, Callable[[Any], Any]] = {
+        "picture": colours,
+        "source": text,
+        "layers": chain,
+        "runs": recorded.runs,
+    }
+    shown = {key: convert[key](value) if key in convert else value for key, value in shown.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
     beside = {key: content(FOLDER / file) for key, file in files.items()}
-    measured = {
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
-    return Figure(name, beside | measured.get(name, dict)() | given)
+    return Figure(name, beside | measured.get(name, dict)() | shown)
+
+
+def accepted(parameter: str, value: Any, limits: dict[str, Any], given: dict[str, Any]) -> Any:
+    """`value`, if it is within the `limits` that a script tells of its parameter.
+
+    They are `least` and `most`, of a whole number; the words that it is `among`, or "runs", the
+    names of those `given` or of all; or none.
+
+    Raises: ValueError if it is not.
+    """
+    if "least" in limits:
+        least, most = limits["least"], limits["most"]
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not (whole and least <= value <= most):
+            raise ValueError(
+                f"{parameter} is {value!r}; it takes whole numbers from {least} to {most}."
+            )
+        return int(value)  # NumPy's numbers are not JSON's
+    if "among" in limits:
+        among = limits["among"]
+        if among == "runs":
+            among = recorded.chosen(given.get("runs"))
+        if not (isinstance(value, str) and value in among):
+            raise ValueError(f"{parameter} is {value!r}; it is one of: {', '.join(among)}.")
+    return value
 
 
 def content(path: Path) -> Any:
@@ -99,6 +120,16 @@ def parameters(script: Path) -> dict[str, dict]:
     """The object PARAMETERS of a script, which is JSON; empty if it has none."""
     found = re.search(r"^const PARAMETERS = ({.*?^});", script.read_text("utf-8"), re.M | re.S)
     return json.loads(found[1]) if found else {}
+
+
+def text(source: Any) -> str:
+    """`source` itself, if it is text.
+
+    Raises: ValueError if it is not.
+    """
+    if not isinstance(source, str):
+        raise ValueError(f"source is {source!r}; pass text.")
+    return source
 
 
 def colours(picture: Any) -> list[str]:
@@ -119,8 +150,12 @@ def chain(network: Any) -> list[dict]:
 
     Raises: ValueError if it is no chain of square convolutions and poolings.
     """
-    from cifarlab.receptive_field import analyze  # here: the book is built without PyTorch
+    from torch import nn  # here: the book is built without PyTorch
 
+    from cifarlab.receptive_field import analyze
+
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"layers is {network!r}; pass a network, a torch.nn.Module.")
     parts = dict(network.named_modules())
     # Odd and even, for `ceil_mode` and an uneven padding show only where a window does not fit in.
     analyses = [analyze(network, (size, size)) for size in (63, 64)]

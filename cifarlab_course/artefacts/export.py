@@ -29,7 +29,7 @@ from cifarlab.records import Record
 OUT = figures.FOLDER / "live-network.json"
 SAMPLE = 20  # images on which what is written is compared with the network
 
-KINDS = {
+KINDS: dict[str, list[Any]] = {  # classes, functions, and names of a tensor's methods
     "convolution": [nn.Conv2d],
     "norm": [nn.BatchNorm2d],
     "relu": [nn.ReLU, F.relu, torch.relu, "relu"],
@@ -51,9 +51,9 @@ class Step:
     kind: str  # "convolution", "relu" or "add"
     sources: list[int]  # numbers of the maps that it reads
     # Of a convolution, in double precision: what each output sums up, and what becomes of the sum.
-    weight: Tensor | None = None  # (out, in / groups, height, width)
-    scale: Tensor | None = None  # (out,)
-    bias: Tensor | None = None  # (out,)
+    weight: Tensor = field(default_factory=lambda: torch.empty(0))  # (out, in / groups, h, w)
+    scale: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
+    bias: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
     layer: dict[str, Any] = field(default_factory=dict)  # stride, padding and so on
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
@@ -83,6 +83,7 @@ class Step:
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch norm multiplies each channel by, outside training, and what it adds then."""
+    assert norm.running_mean is not None and norm.running_var is not None, "else it is refused"
     ones = torch.ones(norm.num_features, dtype=torch.double)
     weight = ones if norm.weight is None else norm.weight.detach().double()
     bias = 0 * ones if norm.bias is None else norm.bias.detach().double()
@@ -90,10 +91,10 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale, bias - norm.running_mean.double() * scale
 
 
-def class_maps(found: list[Step], images: Tensor) -> Tensor:
+def class_maps(plan: list[Step], images: Tensor) -> Tensor:
     """What the steps make of `images` (N, 3, H, W): (N, classes, h, w)."""
     maps = [images]
-    for step in found:
+    for step in plan:
         maps.append(step.run(maps))
     return maps[-1]
 
@@ -132,7 +133,7 @@ def steps(network: nn.Module) -> list[Step]:
             f"{type(network).__name__} can't be traced ({error}). {SUPPORTED}"
         ) from error
     modules = dict(network.named_modules())
-    found: list[Step] = []
+    plan: list[Step] = []
     maps: dict[fx.Node, int] = {}  # the number of the map that a node gives
     pooled = False
     for node in graph.nodes:
@@ -150,7 +151,7 @@ def steps(network: nn.Module) -> list[Step]:
         if kind == "convolution" and (not pooled or layer.kernel_size == (1, 1)):
             new = convolution(layer, sources)
         elif kind == "norm" and layer.running_mean is not None:
-            before = found[sources[0] - 1] if sources[0] else None
+            before = plan[sources[0] - 1] if sources[0] else None
             if before and before.kind == "convolution" and len(inputs[0].users) == 1:
                 before.fold(layer)
             else:
@@ -164,9 +165,9 @@ def steps(network: nn.Module) -> list[Step]:
         elif kind != "nothing" and not (kind == "end" and pooled):
             raise ValueError(f"{described(node, layer)} is none that a page runs. {SUPPORTED}")
         if new:
-            found.append(new)
-        maps[node] = len(found) if new else sources[0]
-    return found
+            plan.append(new)
+        maps[node] = len(plan) if new else sources[0]
+    return plan
 
 
 def described(node: fx.Node, layer: Any) -> str:
@@ -183,8 +184,10 @@ def convolution(layer: nn.Conv2d, sources: list[int]) -> Step:
         if layer.padding == "same":  # where the sum is odd, the greater half comes last
             total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
             padding += [total // 2, total - total // 2]
+        elif not isinstance(layer.padding, str):  # else "valid": none
+            padding += [layer.padding[axis]] * 2
         else:
-            padding += [0, 0] if layer.padding == "valid" else [layer.padding[axis]] * 2
+            padding += [0, 0]
     ones = torch.ones(layer.out_channels, dtype=torch.double)
     return Step(
         "convolution",
@@ -214,7 +217,7 @@ def alone(norm: nn.BatchNorm2d, sources: list[int]) -> Step:
 # ------------------------------------------------------------------------------ steps to JSON
 
 
-def written(found: list[Step]) -> dict:
+def written(plan: list[Step]) -> dict:
     """The steps as JSON, with their numbers as text.
 
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
@@ -224,9 +227,9 @@ def written(found: list[Step]) -> dict:
     Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
     """
     listed = []
-    for step in found:
+    for step in plan:
         entry = {"kind": step.kind, "sources": step.sources}
-        if step.weight is not None:
+        if step.kind == "convolution":
             weight = step.weight.permute(0, 2, 3, 1)
             if not weight.half().isfinite().all():
                 raise ValueError("a weight is beyond 65,504, where half precision ends.")
@@ -256,22 +259,22 @@ def exported(name: str) -> dict:
     if not record.data.startswith("CIFAR-10"):
         raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
     network = records.load_network(name)
-    found = steps(network)
+    plan = steps(network)
     _, held_out = runs.splits_of(record)
-    compare(network, found, images_of(record, held_out.take(range(SAMPLE))))
+    compare(network, plan, images_of(record, held_out.take(range(SAMPLE))))
     return {
         "about": about(record),
         "classes": list(held_out.classes),
         "mean": list(record.recipe.mean),
         "std": list(record.recipe.std),
-        **written(found),
+        **written(plan),
         "calibration": calibration(record, network, held_out),
     }
 
 
 def about(record: Record) -> dict:
     """What the page says of the network."""
-    scored = [epoch for epoch in record.history if epoch.held_out]
+    scores = [epoch.held_out for epoch in record.history if epoch.held_out]
     return {
         "record": record.name,
         "network": record.recipe.network,
@@ -280,7 +283,7 @@ def about(record: Record) -> dict:
         "epochs": len(record.history),
         "planned": record.recipe.epochs,
         "scored_on": record.scored_on,
-        "accuracy": scored[-1].held_out.accuracy if scored else None,  # per cent
+        "accuracy": scores[-1].accuracy if scores else None,  # per cent
     }
 
 
@@ -291,13 +294,13 @@ def images_of(record: Record, split: Split) -> Tensor:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
+def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
     """Check the steps on `images`.
 
     Raises: ValueError if they give other probabilities than `network`.
     """
     expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
-    given = class_maps(found, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    given = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
     if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
         raise ValueError(
             f"{type(network).__name__} computes something else than its layers in turn, so a page "
@@ -309,10 +312,10 @@ def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
     """How often the network is right, in ten steps of how sure it is; null where it never is."""
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     batches = engine.progress(data.batches(held_out, plain, 500), "calibration")
-    found = diagnostics.calibration(*engine.predict(network, batches))
+    calibrated = diagnostics.calibration(*engine.predict(network, batches))
     return {
-        "counts": found.counts.tolist(),
-        "accuracy": [None if np.isnan(share) else share for share in found.accuracy.tolist()],
+        "counts": calibrated.counts.tolist(),
+        "accuracy": [None if np.isnan(share) else share for share in calibrated.accuracy.tolist()],
     }
 
 
