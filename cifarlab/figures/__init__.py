@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from cifarlab.figures import _recorded as recorded
 
 FOLDER = Path(__file__).parent
+LIVE = ("accurate", "fast", "baseline")  # recipes whose networks lie here, ready for a page
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.
 UNSCRIPTED = (
     "<p><em>Something to play with belongs here, and it needs a script. In a notebook: run this "
@@ -47,7 +49,8 @@ def show(name: str, **given: Any) -> Figure:
 
     The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
     `source`, and as `layers` a network, if that is a chain of convolutions and poolings. The run
-    browser takes as `runs` the names of those that it shall hold, in place of all.
+    browser takes as `runs` the names of those that it shall hold, in place of all; the live
+    predictions take as `networks` recipes' names, or what `course export` makes of a run.
 
     >>> show("convolution-stepper", kernel=5, padding=2)
     Figure(name='convolution-stepper')
@@ -77,7 +80,9 @@ def show(name: str, **given: Any) -> Figure:
         if value not in among:
             names = ", ".join(among)
             raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
-    convert = {"picture": colours, "layers": chain, "runs": recorded.runs}
+    if name == "live-predictions":
+        given.setdefault("networks", LIVE)
+    convert = {"picture": colours, "layers": chain, "runs": recorded.runs, "networks": exported}
     given = {key: convert.get(key, lambda value: value)(each) for key, each in given.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
     beside = {key: content(FOLDER / file) for key, file in files.items()}
@@ -86,6 +91,18 @@ def show(name: str, **given: Any) -> Figure:
         "run-browser": lambda: {"runs": recorded.runs()},
     }
     return Figure(name, beside | measured.get(name, dict)() | given)
+
+
+def exported(chosen: Sequence[str | dict]) -> list[dict]:
+    """Networks as `course export` writes them; those in LIVE can be chosen by name.
+
+    Raises: ValueError if none is chosen, or one that there is not.
+    """
+    if not chosen or any(each not in LIVE for each in chosen if isinstance(each, str)):
+        raise ValueError(f"networks is {chosen!r}; it is one or more of: {', '.join(LIVE)}.")
+    return [
+        content(FOLDER / f"live-{each}.json") if isinstance(each, str) else each for each in chosen
+    ]
 
 
 def content(path: Path) -> Any:
