@@ -2,7 +2,7 @@
 
     python -m benchmarks.browser [--rounds 21]
 
-Every network of the package, with random weights, in headless Chromium, the page's own scripts, one
+Every network that ships with the page, in headless Chromium, the page's own scripts, one
 process; milliseconds of a prediction, the picture already at 32x32. The kernel and network.js take
 turns, in one page. A figure is the median over the rounds, after three to warm up; in brackets the
 least and the most. Last, by how much the maps of the two differ, against the largest number there.
@@ -14,12 +14,10 @@ import statistics
 import sys
 
 from playwright.sync_api import Browser, sync_playwright
-from torch import nn
 
 from benchmarks import machine
-from cifarlab import data, figures, model
+from cifarlab import data, figures
 from cifarlab.numerics import fastest
-from cifarlab_course.artefacts import export
 
 WARM_UP = 3
 
@@ -27,12 +25,11 @@ WARM_UP = 3
 SCRIPTS = ("network.js", "kernel-binary.js", "kernel.js")
 
 
-def measured(browser: Browser, network: nn.Module, rounds: int) -> dict[str, list[float]]:
+def measured(browser: Browser, written: dict, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each prediction by `kernel` and by `plain`, and what `differs`."""
     page = browser.new_page()
     for name in SCRIPTS:
         page.add_script_tag(content=(figures.FOLDER / name).read_text(encoding="utf-8"))
-    written = {**export.written(export.steps(network)), "mean": data.MEAN, "std": data.STD}
     picture = data.synthetic(1).images[0].flatten().tolist()
     found = page.evaluate(
         """([written, picture, rounds]) => {
@@ -78,12 +75,12 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
-        for name in model.names():
-            network = model.create(name)
+        for name in figures.LIVE:
+            (network,) = figures.exported([name])
             found = measured(browser, network, rounds)
             ratio = statistics.median(found["plain"]) / statistics.median(found["kernel"])
             print(
-                f"{name}: {model.count_multiply_adds(network) / 1e6:.1f} million multiply-adds, "
+                f"{name}: {network['about']['multiply_adds'] / 1e6:.1f} million multiply-adds, "
                 f"kernel {in_words(found['kernel'])}, network.js {in_words(found['plain'])}, "
                 f"{ratio:.0f} times as long; maps differ by {max(found['differs']):.0e}"
             )
