@@ -1021,7 +1021,7 @@ def test_a_shipped_network_gives_the_answers_of_pytorch_on_100_photographs(
     )
     in_full = probabilities(network, record.recipe, images)
     assert (shares.argmax(dim=1) == in_full.argmax(dim=1)).float().mean() >= 0.97
-    assert (shares - in_full).abs().max(dim=1).values.mean() < 0.01  # weights have 8 bits here
+    assert (shares - in_full).abs().max(dim=1).values.mean() < 0.02  # weights have 8 bits here
 
 
 def outspoken(network, recipe, images):
