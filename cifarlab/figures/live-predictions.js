@@ -448,9 +448,10 @@ tr.chosen { font-weight: 600; }
     show(pixels, OWN);
   });
   stop.addEventListener("click", () => {
+    const saw = shown?.moving; // else it was stopped while it started
     close();
     open.focus();
-    said.textContent = "The camera is off. Below stands what it saw last.";
+    if (saw) said.textContent = "The camera is off. Below stands what it saw last.";
   });
 
   // ------------------------------------------------------------------- the map, the grey square
