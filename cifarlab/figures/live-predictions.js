@@ -14,7 +14,7 @@ const SIDE = 32; // pixels of every picture that the networks of the course lear
 /** 0.1234 as "12 %"; close to all, where a tenth counts, 0.9965 as "99.7 %"; only all is 100. */
 const percent = (share) => {
   const tenths = Math.min(Math.round(1000 * share), share < 1 ? 999 : 1000);
-  return `${tenths > 990 && tenths < 1000 ? (tenths / 10).toFixed(1) : Math.round(tenths / 10)}\u00a0%`;
+  return `${tenths > 990 && tenths < 1000 ? (tenths / 10).toFixed(1) : Math.round(100 * share)}\u00a0%`;
 };
 
 /** A whole number with its thousands told apart. */
