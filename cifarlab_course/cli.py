@@ -189,6 +189,7 @@ def parser() -> argparse.ArgumentParser:
     written.add_argument("record", help="a shipped record's name, or a run's folder")
     written.add_argument("--out", type=Path, help="a .json (the figure's own), or a .html page")
     command("gallery", gallery, "Draw the augmentation gallery.")
+    command("kernel", kernel, "Compile what makes networks fast in a page (needs Node.js).")
     command("samples", samples, "Make the sample pictures of the page Live predictions.")
     return top
 
@@ -443,7 +444,7 @@ def export(options: argparse.Namespace) -> None:
     """Export a network."""
     from cifarlab_course.artefacts import export
 
-    path = export.write(options.record, options.out or export.OUT)
+    path = export.write(options.record, options.out or export.home(options.record))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -453,6 +454,14 @@ def gallery(options: argparse.Namespace) -> None:
 
     for path in gallery.write():
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def kernel(options: argparse.Namespace) -> None:
+    """Compile the kernel."""
+    from cifarlab_course.artefacts import kernel
+
+    path = kernel.write()
+    print(f"{path.name}: {len(kernel.stored()[1]) / 1000:.1f} kB of WebAssembly")
 
 
 def samples(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from cifarlab.figures import _recorded as recorded
 
 FOLDER = Path(__file__).parent
+LIVE = ("accurate", "fast", "baseline")  # recipes whose networks lie here, ready for a page
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.
 UNSCRIPTED = (
     "<p><em>Something to play with belongs here, and it needs a script. In a notebook: run this "
@@ -49,7 +50,8 @@ def show(name: str, **given: Any) -> Figure:
 
     The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
     `source`, and as `layers` a network, if that is a chain of convolutions and poolings. The run
-    browser takes as `runs` the names of those that it shall hold, in place of all.
+    browser takes as `runs` the names of those that it shall hold, in place of all; the live
+    predictions take as `networks` recipes' names, or what `course export` makes of a run.
 
     >>> show("convolution-stepper", kernel=5, padding=2)
     Figure(name='convolution-stepper')
@@ -68,11 +70,14 @@ def show(name: str, **given: Any) -> Figure:
         parameter: accepted(f"{parameter} of {name}", value, figures[name][parameter], given)
         for parameter, value in given.items()
     }
+    if name == "live-predictions":
+        shown.setdefault("networks", LIVE)
     convert: dict[str, Callable[[Any], Any]] = {
         "picture": colours,
         "source": text,
         "layers": chain,
         "runs": recorded.runs,
+        "networks": exported,
     }
     shown = {key: convert[key](value) if key in convert else value for key, value in shown.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
@@ -107,6 +112,18 @@ def accepted(parameter: str, value: Any, limits: dict[str, Any], given: dict[str
         if not (isinstance(value, str) and value in among):
             raise ValueError(f"{parameter} is {value!r}; it is one of: {', '.join(among)}.")
     return value
+
+
+def exported(chosen: Sequence[str | dict]) -> list[dict]:
+    """Networks as `course export` writes them; those in LIVE can be chosen by name.
+
+    Raises: ValueError if none is chosen, or one that there is not.
+    """
+    if not chosen or any(each not in LIVE for each in chosen if isinstance(each, str)):
+        raise ValueError(f"networks is {chosen!r}; it is one or more of: {', '.join(LIVE)}.")
+    return [
+        content(FOLDER / f"live-{each}.json") if isinstance(each, str) else each for each in chosen
+    ]
 
 
 def content(path: Path) -> Any:

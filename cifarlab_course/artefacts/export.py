@@ -1,18 +1,18 @@
 """Write a trained network so that a page can run it: in any browser, with no server.
 
-    course export fast-seed0                         for the book's page
+    course export accurate-seed0                     for the book's page
     course export runs/mine-seed0 --out mine.html    your own, as a page of its own
 
 What is left of a network is a list of steps and their numbers: a batch norm becomes part of the
-convolution before it, and what does nothing outside training goes.
-`cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
+convolution before it, what does nothing outside training goes, and weights are rounded to whole
+numbers of 8 bits. `cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
 """
 
 import base64
 import copy
 import json
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from cifarlab._files import replacing
 from cifarlab.data import Split
 from cifarlab.records import Record
 
-OUT = figures.FOLDER / "live-network.json"
+MOST = 127  # of the 8 bits of a weight; -128 is not used
 SAMPLE = 20  # images on which what is written is compared with the network
 
 KINDS: dict[str, list[Any]] = {  # classes, functions, and names of a tensor's methods
@@ -62,6 +62,22 @@ class Step:
         self.scale = self.scale * scale
         self.bias = self.bias * scale + shift
 
+    def rounded(self) -> "Step":
+        """The step as a page has it: each output's weights whole numbers from -127 to 127.
+
+        Raises: ValueError if a weight is no finite number.
+        """
+        if self.kind != "convolution":
+            return self
+        if not self.weight.isfinite().all():
+            raise ValueError("a weight is no finite number, so there is nothing to write.")
+        step = self.weight.abs().amax(dim=(1, 2, 3)) / MOST
+        whole = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
+        # In single precision: the scales, of which a batch norm may make anything, and the biases.
+        return replace(
+            self, weight=whole, scale=(self.scale * step).float(), bias=self.bias.float()
+        )
+
     def run(self, maps: list[Tensor]) -> Tensor:
         """The map (N, channels, H, W), as PyTorch computes it."""
         first, *others = (maps[number] for number in self.sources)
@@ -73,8 +89,8 @@ class Step:
         mode = self.layer["padding_mode"].replace("zeros", "constant")
         return F.conv2d(
             F.pad(first, (left, right, top, bottom), mode=mode),
-            self.weight * self.scale[:, None, None, None],
-            self.bias,
+            (self.weight * self.scale[:, None, None, None]).to(first.dtype),
+            self.bias.to(first.dtype),
             stride=self.layer["stride"],
             dilation=self.layer["dilation"],
             groups=self.layer["groups"],
@@ -218,25 +234,19 @@ def alone(norm: nn.BatchNorm2d, sources: list[int]) -> Step:
 
 
 def written(plan: list[Step]) -> dict:
-    """The steps as JSON, with their numbers as text.
+    """The steps as JSON, `rounded`, with their numbers as text.
 
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
-    side. In half precision, for they are most of the numbers; scales and biases, of which a batch
-    norm may make anything, in single.
-
-    Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
+    side.
     """
     listed = []
-    for step in plan:
+    for step in map(Step.rounded, plan):
         entry = {"kind": step.kind, "sources": step.sources}
         if step.kind == "convolution":
-            weight = step.weight.permute(0, 2, 3, 1)
-            if not weight.half().isfinite().all():
-                raise ValueError("a weight is beyond 65,504, where half precision ends.")
             entry |= {
                 "shape": list(step.weight.shape),
                 **step.layer,
-                "weights": as_text(weight, "<f2"),
+                "weights": as_text(step.weight.permute(0, 2, 3, 1), "i1"),
                 "scales": as_text(step.scale, "<f4"),
                 "biases": as_text(step.bias, "<f4"),
             }
@@ -268,7 +278,7 @@ def exported(name: str) -> dict:
         "mean": list(record.recipe.mean),
         "std": list(record.recipe.std),
         **written(plan),
-        "calibration": calibration(record, network, held_out),
+        "calibration": calibration(record, plan, held_out),
     }
 
 
@@ -308,11 +318,20 @@ def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
         )
 
 
-def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
-    """How often the network is right, in ten steps of how sure it is; null where it never is."""
+@torch.inference_mode()
+def calibration(record: Record, plan: list[Step], held_out: Split) -> dict:
+    """How often the steps, rounded, are right, in ten steps of how sure they are.
+
+    Where they never are that sure, it is null.
+    """
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
-    batches = engine.progress(data.batches(held_out, plain, 500), "calibration")
-    calibrated = diagnostics.calibration(*engine.predict(network, batches))
+    small = [step.rounded() for step in plan]
+    outputs, labels = [], []
+    # All maps of a batch are kept, so it is a small one.
+    for images, truth in engine.progress(data.batches(held_out, plain, 50), "calibration"):
+        outputs.append(class_maps(small, images).mean(dim=(2, 3)).log_softmax(dim=1))
+        labels.append(truth)
+    calibrated = diagnostics.calibration(torch.cat(outputs), torch.cat(labels))
     return {
         "counts": calibrated.counts.tolist(),
         "accuracy": [None if np.isnan(share) else share for share in calibrated.accuracy.tolist()],
@@ -322,13 +341,18 @@ def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
 def page(network: dict) -> str:
     """A web page of one file that runs the network."""
     name = network["about"]["record"]
-    shown = figures.show("live-predictions", network=network)._repr_html_()
+    shown = figures.show("live-predictions", networks=[network])._repr_html_()
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>Live predictions: {name}</title>\n<h1>Live predictions: {name}</h1>\n{shown}"
     )
+
+
+def home(name: str) -> Path:
+    """Where the book's page looks for the network of a record, called after its recipe."""
+    return figures.FOLDER / f"live-{records.load(name).recipe.name}.json"
 
 
 def write(name: str, path: Path) -> Path:
