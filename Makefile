@@ -48,6 +48,7 @@ quick: .venv/all ## Check style and the package in a minute, by the fast tests a
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/pytest tests -p no:nbval --numprocesses auto -m "not (long or slow or browser or sandbox or book)"
 
 test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
@@ -55,6 +56,7 @@ test: .venv/all ## Check style, package, lessons (run anew, outputs compared) an
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests --numprocesses auto --dist worksteal

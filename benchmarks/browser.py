@@ -2,9 +2,10 @@
 
     python -m benchmarks.browser [--rounds 21]
 
-Every network of the package, with random weights, in headless Chromium, the page's own script, one
-process; milliseconds of a prediction, the picture already at 32x32. A figure is the median over the
-rounds, after three to warm up.
+Every network that ships with the page, in headless Chromium, the page's own scripts, one
+process; milliseconds of a prediction, the picture already at 32x32. The kernel and network.js take
+turns, in one page. A figure is the median over the rounds, after three to warm up; in brackets the
+least and the most. Last, by how much the maps of the two differ, against the largest number there.
 """
 
 import argparse
@@ -13,35 +14,53 @@ import statistics
 import sys
 
 from playwright.sync_api import Browser, sync_playwright
-from torch import nn
 
 from benchmarks import machine
-from cifarlab import data, figures, model
+from cifarlab import data, figures
 from cifarlab.numerics import fastest
-from cifarlab_course.artefacts import export
 
 WARM_UP = 3
 
 
-def milliseconds(browser: Browser, network: nn.Module, rounds: int) -> list[float]:
-    """Of each prediction, in a page of its own."""
+SCRIPTS = ("network.js", "kernel-binary.js", "kernel.js")
+
+
+def measured(browser: Browser, written: dict, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each prediction by `kernel` and by `plain`, and what `differs`."""
     page = browser.new_page()
-    page.add_script_tag(content=(figures.FOLDER / "network.js").read_text(encoding="utf-8"))
-    written = {**export.written(export.steps(network)), "mean": data.MEAN, "std": data.STD}
+    for name in SCRIPTS:
+        page.add_script_tag(content=(figures.FOLDER / name).read_text(encoding="utf-8"))
     picture = data.synthetic(1).images[0].flatten().tolist()
     found = page.evaluate(
         """([written, picture, rounds]) => {
             const network = read(written);
-            return Array.from({ length: rounds }, () => {
-                const started = performance.now();
-                predict(network, picture, 32, 32);
-                return performance.now() - started;
-            });
+            const ways = {
+                kernel: predictor(network),
+                plain: (...picture) => predict(network, ...picture),
+            };
+            const found = { kernel: [], plain: [], differs: [] };
+            for (let round = 0; round < rounds; round++) {
+                const answers = Object.entries(ways).map(([name, ask]) => {
+                    const started = performance.now();
+                    const { maps } = ask(picture, 32, 32);
+                    found[name].push(performance.now() - started);
+                    return maps.data;
+                });
+                const most = Math.max(...answers[1].map(Math.abs));
+                const differs = answers[0].map((value, n) => Math.abs(value - answers[1][n]));
+                found.differs.push(Math.max(...differs) / most);
+            }
+            return found;
         }""",
         [written, picture, rounds + WARM_UP],
     )
     page.close()
-    return found[WARM_UP:]
+    return {name: values[WARM_UP:] for name, values in found.items()}
+
+
+def in_words(times: list[float]) -> str:
+    """Median, least and most."""
+    return f"{statistics.median(times):.1f} ms ({min(times):.1f} to {max(times):.1f})"
 
 
 def main() -> int:
@@ -56,12 +75,14 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
-        for name in model.names():
-            network = model.create(name)
-            found = milliseconds(browser, network, rounds)
+        for name in figures.LIVE:
+            (network,) = figures.exported([name])
+            found = measured(browser, network, rounds)
+            ratio = statistics.median(found["plain"]) / statistics.median(found["kernel"])
             print(
-                f"{name}: {model.count_multiply_adds(network) / 1e6:.1f} million multiply-adds, "
-                f"{statistics.median(found):.0f} ms ({min(found):.0f} to {max(found):.0f})"
+                f"{name}: {network['about']['multiply_adds'] / 1e6:.1f} million multiply-adds, "
+                f"kernel {in_words(found['kernel'])}, network.js {in_words(found['plain'])}, "
+                f"{ratio:.0f} times as long; maps differ by {max(found['differs']):.0e}"
             )
         browser.close()
     return 0

@@ -27,7 +27,8 @@ def number(name: str, value: Any, low: float, high: float) -> float:
 
     Raises: TypeError or ValueError that says so.
     """
-    if not isinstance(value, Real) or isinstance(value, bool):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number:
         raise TypeError(f"{name}={shown(value)}; it must be a number from {low:g} to {high:g}.")
     if not low <= value <= high:  # not a number lies nowhere
         raise ValueError(f"{name}={shown(value)}; it must be from {low:g} to {high:g}.")
@@ -63,10 +64,10 @@ def pair(name: str, values: Any, low: int, high: int | None = None) -> tuple[int
 
     Raises: TypeError or ValueError that says so.
     """
-    found = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
-    if not isinstance(found, tuple | list) or len(found) != 2:
+    row = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
+    if not isinstance(row, tuple | list) or len(row) != 2:
         raise TypeError(f"{name}={shown(values)}; it must be two whole numbers, as in (32, 32).")
-    first, second = (whole(name, value, low, high) for value in found)
+    first, second = (whole(name, value, low, high) for value in row)
     return first, second
 
 
@@ -75,14 +76,15 @@ def three(name: str, values: Any, low: float, high: float) -> tuple[float, float
 
     Raises: TypeError or ValueError that says so.
     """
-    found = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
-    if not isinstance(found, tuple | list) or len(found) != 3:
+    row = values.tolist() if isinstance(values, np.ndarray | torch.Tensor) else values
+    if not isinstance(row, tuple | list) or len(row) != 3:
         raise TypeError(f"{name}={shown(values)}; it must be three numbers, one a channel.")
-    return tuple(number(name, value, low, high) for value in found)
+    red, green, blue = (number(name, value, low, high) for value in row)
+    return red, green, blue
 
 
 def shaped(
-    name: str, value: Any, kind: type, shape: tuple[int | str, ...], dtype: str | None
+    name: str, value: Any, kind: type[Any], shape: tuple[int | str, ...], dtype: str | None
 ) -> Any:
     """`value`, if it is an array or tensor of that `shape` and `dtype`; a letter is any length.
 

@@ -29,8 +29,8 @@ def fingerprint(*splits: data.Split) -> str:
     """A number that another pixel, another label or another order would change."""
     digest = hashlib.sha256()
     for split in splits:
-        digest.update(np.ascontiguousarray(split.images))
-        digest.update(np.ascontiguousarray(split.labels))
+        digest.update(np.ascontiguousarray(split.images).data)
+        digest.update(np.ascontiguousarray(split.labels).data)
     return digest.hexdigest()
 
 
@@ -38,7 +38,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Where two runs' identities differ, in words: "seed (0 there, 1 here)"."""
     words = []
     for name, value in here.items():
-        before = there.get(name)
+        before: Any = there.get(name)
         if before == value:
             continue
         if name == "recipe":
@@ -80,11 +80,13 @@ class Checkpoint:
             temporary.write_bytes(content.getvalue())
 
     def load(self) -> list[Epoch]:
-        """Give the parts the state in the file; the epochs that led there.
+        """Give the parts the state in the file; the epochs that led there, none without a path.
 
         Raises: ValueError if the file is damaged or of another run; OSError if it can't be read.
         """
-        saved = self._read()
+        if self.path is None:
+            return []
+        saved = self._read(self.path)
         # What was not yet noted then was as it is by default.
         before = {"data": self.identity["data"], **saved["run"]}
         if differences := _differences(before, self.identity):
@@ -109,8 +111,8 @@ class Checkpoint:
                 ) from error
         return saved["epochs"]
 
-    def _read(self) -> dict[str, Any]:
-        content = self.path.read_bytes()
+    def _read(self, path: Path) -> dict[str, Any]:
+        content = path.read_bytes()
         try:
             # torch does not look at the check sums that it writes.
             if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
@@ -125,6 +127,6 @@ class Checkpoint:
             }
         except Exception as error:  # torch names damage in many ways, and advises to run its code
             raise ValueError(
-                f"{self.path} is no checkpoint of this program, or damaged "
+                f"{path} is no checkpoint of this program, or damaged "
                 f"({type(error).__name__}). Start anew in another folder."
             ) from error

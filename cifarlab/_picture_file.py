@@ -42,7 +42,7 @@ def turned(content: bytes) -> Image.Image:
         else:
             notes = Image.Exif()
             notes.load(exif)
-        turn = TURNS.get(notes.get(ORIENTATION))
+        turn = TURNS.get(notes.get(ORIENTATION, 0))
     except Exception:  # a broken EXIF may raise anything
         turn = None
     return picture if turn is None else picture.transpose(turn)

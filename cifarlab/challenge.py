@@ -5,9 +5,12 @@ Lesson: Capstone.
 
 import copy
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cifarlab import _arguments as arguments
 from cifarlab import model, receptive_field
@@ -19,34 +22,119 @@ SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must t
 def violations(network: nn.Module) -> list[str]:
     """What keeps `network` out of the challenge, one sentence for each broken rule.
 
-    An empty list means that it takes part: it has fewer than 200,000 parameters and no fully
-    connected layer, gives ten scores for RGB images of any size, has a dilated and a depthwise
-    separable convolution whose weights change the scores, and before its global pooling a unit in
-    the middle sees the whole 32x32 image, without holes. `network` stays as it is.
+    An empty list means that it takes part: it has fewer than 200,000 parameters, wherever it keeps
+    them, and no fully connected layer, gives ten scores for RGB images of any size, has a dilated
+    and a depthwise separable convolution whose weights change the scores, and before its global
+    pooling a unit in the middle sees the whole 32x32 image, without holes. `network` stays as it
+    is.
 
     Raises: TypeError if it is no torch.nn.Module.
     Lesson: Capstone.
     """
     arguments.instance("network", network, nn.Module)
     network = copy.deepcopy(network).cpu().float().eval()
-    found = []
-    count = model.count_parameters(network)
+    held, used, failure = _Held(network), set[str](), ""
+    try:
+        held.watch(torch.full((2, 3, *SIZES[0]), 0.5))
+        used = used_convolutions(network)
+    except Exception as error:  # whatever somebody's own network may raise
+        failure = str(error).strip().partition("\n")[0] or type(error).__name__
+    broken = []
+    count = model.count_parameters(network) + held.elsewhere
     if count >= LIMIT:
-        found.append(
-            f"It has {count:,} parameters, {count - LIMIT + 1:,} too many; frozen ones count too."
+        more = f", and {held.elsewhere:,} numbers kept elsewhere" if held.elsewhere else ""
+        broken.append(
+            f"It has {count:,} parameters, {count - LIMIT + 1:,} too many; frozen ones count "
+            f"too{more}."
         )
     dense = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+    dense = dense or [f"{name} in its forward" for name in held.products]
     if dense:
-        found.append(
+        broken.append(
             f"It has a fully connected layer: {', '.join(dense)}. "
             "Pool, and use a 1x1 convolution instead."
         )
-    try:
-        used = used_convolutions(network)
-    except Exception as error:  # whatever somebody's own network may raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return [*found, f"It does not give (N, 10) scores for (N, 3, H, W) images: {reason}"]
-    return found + missing_convolutions(network, used) + narrow_view(network)
+    if failure:
+        why = f"It does not give (N, 10) scores for (N, 3, H, W) images: {failure}"
+        return [*broken, why]
+    return broken + missing_convolutions(network, used) + narrow_view(network)
+
+
+# Products in which weights make a fully connected layer; and what makes a tensor of other things.
+_PRODUCTS = (
+    "linear bilinear matmul mm mv bmm addmm addmv addbmm baddbmm einsum tensordot inner dot "
+    "__matmul__ __rmatmul__ multi_head_attention_forward"
+).split()
+_MAKERS = "tensor as_tensor from_numpy frombuffer asarray".split()
+
+
+class _Held(TorchFunctionMode):
+    """What a network computes with, seen while it is active, that no module of it declares.
+
+    `elsewhere` counts numbers: those in buffers, but for the running statistics of norms, and those
+    of tensors that are neither images nor made of them. `products` names the functions that
+    multiply weights as a fully connected layer does.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.weights = {_storage(each) for each in (*network.parameters(), *network.buffers())}
+        own = {  # of norms, which a network needs not learn
+            _storage(each)
+            for part in network.modules()
+            if isinstance(part, nn.modules.batchnorm._NormBase)
+            for each in part.buffers(recurse=False)
+        }
+        self.elsewhere = sum(
+            each.numel() for each in network.buffers() if _storage(each) not in own
+        )
+        self.network, self.products = network, list[str]()
+        self.made: dict[int, Tensor] = {}  # kept, so that no other takes their place in memory
+
+    def watch(self, images: Tensor) -> None:
+        """Look on while the network computes its scores."""
+        self.made[_storage(images)] = images
+        with self, torch.no_grad():
+            self.network(images)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        taken = list(_tensors((args, kwargs)))
+        for each in taken:
+            self.count(each)
+        if name in _PRODUCTS and any(_storage(each) in self.weights for each in taken):
+            self.products.append({"__matmul__": "matmul", "__rmatmul__": "matmul"}.get(name, name))
+        result = function(*args, **(kwargs or {}))
+        for each in _tensors(result):
+            if name in _MAKERS:
+                self.count(each)
+            elif taken and all(_storage(other) in self.weights for other in taken):
+                self.weights.add(_storage(each))  # made of weights alone
+            self.made.setdefault(_storage(each), each)
+        return result
+
+    def count(self, tensor: Tensor) -> None:
+        """Count the numbers of a tensor that is met for the first time."""
+        if _storage(tensor) not in self.weights and _storage(tensor) not in self.made:
+            self.elsewhere += tensor.numel()
+            self.weights.add(_storage(tensor))
+            self.made[_storage(tensor)] = tensor
+
+
+def _storage(tensor: Tensor) -> int:
+    """Where the numbers of a tensor lie in memory: views of it lie there too."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """All tensors within tuples, lists and dictionaries."""
+    if torch.is_tensor(values):
+        yield values
+    elif isinstance(values, dict):
+        yield from _tensors([*values.values()])
+    elif isinstance(values, tuple | list):
+        for each in values:
+            yield from _tensors(each)
 
 
 def used_convolutions(network: nn.Module) -> set[str]:
@@ -81,9 +169,9 @@ def used_convolutions(network: nn.Module) -> set[str]:
 def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
     """A sentence for each kind of convolution that the challenge asks for and `used` lacks."""
     layers = [(name, part) for name, part in network.named_modules() if name in used]
-    found = []
+    sentences = []
     if not any(max(spread(layer)) > 1 for _, layer in layers):
-        found.append(
+        sentences.append(
             "No dilated convolution changes its scores: it needs one with a kernel above 1 and a "
             "dilation above 1."
         )
@@ -91,11 +179,11 @@ def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
         is_depthwise(first) and is_pointwise(second)
         for (_, first), (_, second) in itertools.pairwise(layers)
     ):
-        found.append(
+        sentences.append(
             "No depthwise separable convolution changes its scores: it needs one with as many "
             "groups as channels and a kernel above 1, and a 1x1 convolution next to it."
         )
-    return found
+    return sentences
 
 
 def spread(layer: nn.Conv2d) -> list[int]:

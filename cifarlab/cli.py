@@ -204,17 +204,17 @@ def run_evaluation(options: argparse.Namespace) -> None:
     _, held_out = runs.splits_of(record)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     chosen = numerics.fastest(options.device, options.precision)
-    found = engine.evaluate(network, data.batches(held_out, plain, 1000), chosen)
+    score = engine.evaluate(network, data.batches(held_out, plain, 1000), chosen)
     before = "" if record.accuracy is None else f"; the record says {record.accuracy:.2f} %"
     show(
         options,
         {
-            f"{record.scored_on}_accuracy": found.accuracy,
-            "loss": found.loss,
+            f"{record.scored_on}_accuracy": score.accuracy,
+            "loss": score.loss,
             "record": record.accuracy,
         },
-        f"{found.accuracy:.2f} % of {len(held_out)} {record.scored_on} images "
-        f"({held_out.source}), loss {found.loss:.4f}{before}",
+        f"{score.accuracy:.2f} % of {len(held_out)} {record.scored_on} images "
+        f"({held_out.source}), loss {score.loss:.4f}{before}",
     )
 
 
@@ -279,11 +279,8 @@ def show_fields(options: argparse.Namespace) -> None:
         facts = {"input": analysis.size, "missing": analysis.missing}
         print(json.dumps({**facts, "layers": [row._asdict() for row in table]}))
     else:
-        print(
-            {"text": str, "markdown": lambda t: t.markdown(), "csv": lambda t: t.csv()}[
-                options.format
-            ](table)
-        )
+        forms = {"text": str(table), "markdown": table.markdown(), "csv": table.csv()}
+        print(forms[options.format])
         if options.format == "text":
             for line in closing(analysis, options.through_gates):
                 print(line)
@@ -319,10 +316,10 @@ def fields_of(analysis: "receptive_field.Analysis", layer: str) -> list[tuple]:
 
     if any(sign in layer for sign in "*?["):
         names = fnmatch.filter(analysis.names, layer)
-        found = [(name, analysis[name]) for name in names]
-        found = [(n, each) for n, each in found if isinstance(each, receptive_field.Field)]
-        if found:
-            return found
+        fields = [(name, analysis[name]) for name in names]
+        fields = [(n, field) for n, field in fields if isinstance(field, receptive_field.Field)]
+        if fields:
+            return fields
         raise ValueError(
             f"no layer matches {layer!r}; some that ran: {', '.join(analysis.names[:5])}"
         )
@@ -364,7 +361,7 @@ def find_network(name: str, options: Sequence[str] = ()) -> "nn.Module":
         for weights in ("weights_backbone", "encoder_weights"):
             if weights in known:
                 settings.setdefault(weights, None)
-        found = make(*values, **settings)
+        network = make(*values, **settings)
     except (Exception, SystemExit) as error:  # whatever somebody's own file may raise
         hint = "; give arguments by --with" if isinstance(error, TypeError) else ""
         raise ValueError(
@@ -372,9 +369,9 @@ def find_network(name: str, options: Sequence[str] = ()) -> "nn.Module":
         ) from error
     finally:
         sys.path.remove(folder)  # that file may have put others before it
-    if not isinstance(found, nn.Module):
-        raise ValueError(f"{name} makes a {type(found).__name__}, not a torch.nn.Module.")
-    return found
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{name} makes a {type(network).__name__}, not a torch.nn.Module.")
+    return network
 
 
 def value_of(text: str) -> object:

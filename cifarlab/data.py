@@ -37,6 +37,7 @@ cv2.setNumThreads(1)
 # Of the 50,000 training images, over all pixels, per channel, in [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
+MEAN_COLOUR = tuple(255 * mean for mean in MEAN)  # in pixels' 0 to 255
 # Copied from project to project as "the" standard deviation; it is the mean over images of each
 # image's own (as torch computes it, divided by n - 1), and so leaves out how much the images
 # differ from one another.
@@ -79,19 +80,19 @@ class Split:
         Raises: TypeError if they are no list of whole numbers, ValueError if one is not there.
         """
         try:
-            found = np.asarray(indices)
+            numbers = np.asarray(indices)
         except ValueError:  # lists of different lengths
-            found = np.empty((0, 0))
-        if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+            numbers = np.empty((0, 0))
+        if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind not in "iu"):
             raise TypeError(
                 f"indices={arguments.shown(indices)}; they must be a list of whole numbers."
             )
-        if len(found) and not -len(self) <= found.min() <= found.max() < len(self):
+        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise ValueError(
-                f"indices from {found.min()} to {found.max()}; the {len(self)} images are "
+                f"indices from {numbers.min()} to {numbers.max()}; the {len(self)} images are "
                 f"0 to {len(self) - 1}."
             )
-        indices = found.astype(np.int64)
+        indices = numbers.astype(np.int64)
         return Split(self.images[indices], self.labels[indices], self.classes, self.source)
 
 
@@ -101,14 +102,14 @@ class Split:
 def flaws(folder: Path) -> list[str]:
     """What is wrong with the CIFAR-10 files in `folder`, one line a file; empty if all is well."""
     meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
-    found = []
+    faults = []
     for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, meta]:
         path = folder / CIFAR10.base_folder / name
         if not path.is_file():
-            found.append(f"{path} is missing")
+            faults.append(f"{path} is missing")
         elif not check_integrity(path, md5):
-            found.append(f"{path} is damaged: its md5 is not {md5}")
-    return found
+            faults.append(f"{path} is damaged: its md5 is not {md5}")
+    return faults
 
 
 def find() -> Path:
@@ -308,9 +309,7 @@ def crop(size: int = 32, margin: int = 4) -> A.BasicTransform:
     )
 
 
-def cutout(
-    size: int = 16, fill: Sequence[float] = tuple(255 * value for value in MEAN), p: float = 0.5
-) -> A.BasicTransform:
+def cutout(size: int = 16, fill: Sequence[float] = MEAN_COLOUR, p: float = 0.5) -> A.BasicTransform:
     """One square hole of `size` pixels, wholly inside the image, filled with `fill` (0 to 255).
 
     Raises: TypeError or ValueError if an argument is out of its range.
@@ -329,9 +328,9 @@ def cutout(
     )
 
 
-def _original(**fill: tuple[float, ...]) -> list[A.BasicTransform]:
+def _original(fill: Sequence[float]) -> list[A.BasicTransform]:
     """The steps of the 2023 project, with the `fill` of its cutout."""
-    return [flip(), affine(translate=2, scale=0.1, rotate=45, shear=0), cutout(**fill)]
+    return [flip(), affine(translate=2, scale=0.1, rotate=45, shear=0), cutout(fill=fill)]
 
 
 # The 2023 project gave the fill as (0.4914, 0.4822, 0.4465) for images of 0 to 255: black.
@@ -346,7 +345,7 @@ AUGMENTATIONS = {
     "flip-crop": lambda: [flip(), A.RandomCrop(28, 28)],
     "all": lambda: [flip(), affine(), crop(), cutout()],
     "original": lambda: _original(fill=(0, 0, 0)),
-    "original-mean-fill": _original,
+    "original-mean-fill": lambda: _original(fill=MEAN_COLOUR),
 }
 
 
@@ -396,9 +395,9 @@ def denormalize(
     Raises: TypeError or ValueError if an argument is not of its shape and range.
     """
     arguments.shaped("images", images, Tensor, ("N", 3, "H", "W"), "float32")
-    mean, std = arguments.three("mean", mean, 0, 1), arguments.three("std", std, 1e-6, 1)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
-    pixels = ((images * std + mean) * 255).round().clamp(0, 255)
+    middle = torch.tensor(arguments.three("mean", mean, 0, 1)).view(3, 1, 1)
+    spread = torch.tensor(arguments.three("std", std, 1e-6, 1)).view(3, 1, 1)
+    pixels = ((images * spread + middle) * 255).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 

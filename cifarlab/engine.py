@@ -138,7 +138,7 @@ def make_optimizer(
     matrices = muon.matrices(network) if recipe.muon_peak_learning_rate else []
     apart = {*norm_biases, *matrices}  # tensors are told apart by identity
     others = [weights for weights in network.parameters() if weights not in apart]
-    groups = [{"params": others}, {"params": norm_biases}]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": norm_biases}]
     peaks = [peak, peak * recipe.norm_bias_factor]
     lows, highs = [0.85, 0.85], [0.95, 0.95]  # of a cycled momentum
     if matrices:
@@ -243,7 +243,7 @@ class Run:
         self.scaler.step(self.optimizer)
         scale = self.scaler.get_scale()
         self.scaler.update()
-        self.learning_rate = self.schedule.get_last_lr()[0]
+        self.learning_rate = float(self.schedule.get_last_lr()[0])
         # Where fp16 overflowed, the scaler left the step out, and the schedule waits for it.
         taken = self.scaler.get_scale() >= scale
         if taken and self.schedule.last_epoch < self.steps - 1:
@@ -292,7 +292,7 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         run.step(loss)
         # Sums, not means: the last batch is shorter, yet every image counts once.
         loss_sum += loss.item() * len(labels)
-        correct += (outputs.argmax(dim=1) == labels).sum().item()
+        correct += int((outputs.argmax(dim=1) == labels).sum())
         images_seen += len(labels)
     return Score(loss_sum / images_seen, 100 * correct / images_seen)
 
@@ -487,7 +487,9 @@ def find_learning_rate(
     numerics = numerics or fastest()
     keep_freed_memory()
     scaler = numerics.scaler()
-    learning_rates, losses, average = [], [], 0.0
+    learning_rates: list[float] = []
+    losses: list[float] = []
+    average = 0.0
     with placed(network, numerics), model.modes_kept(network):
         before = {name: value.clone() for name, value in network.state_dict().items()}
         optimizer = torch.optim.SGD(

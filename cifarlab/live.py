@@ -54,6 +54,8 @@ def as_seen(picture: bytes | np.ndarray) -> np.ndarray:
                 upright = _picture_file.turned(bytes(memoryview(picture)))
             if upright.mode.startswith(("I", "F")):  # converted, it would be white all over
                 raise ValueError(f"its mode is {upright.mode}; 8 bits a channel are needed")
+            if not min(upright.size):
+                raise ValueError("it has no pixels")
             return np.asarray(_shrunk(upright))
     except Exception as error:  # Pillow may raise anything: it has no class for a broken file
         what = f"an array {picture.shape}" if isinstance(picture, np.ndarray) else "the file"
@@ -99,8 +101,8 @@ def _shrunk(picture: Image.Image) -> Image.Image:
         box = (left - first_column, 0, left - first_column + side, strip.height)
         strip = strip.resize((SIZE, strip.height), Image.Resampling.BICUBIC, box)
         narrow.paste(strip, (0, row - first_row))
-    box = (0, top - first_row, SIZE, top - first_row + side)
-    return narrow.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
+    square = (0, top - first_row, SIZE, top - first_row + side)
+    return narrow.resize((SIZE, SIZE), Image.Resampling.BICUBIC, square)
 
 
 def predict(network: nn.Module, recipe: Recipe, picture: bytes | np.ndarray) -> Prediction:

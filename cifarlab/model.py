@@ -7,6 +7,7 @@ never in a fully connected layer, so that it takes images of any size.
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab import _arguments as arguments
 
-PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+PADDING_MODES = get_args(PaddingMode)
 
 
 def _check(
@@ -48,7 +50,7 @@ class ConvBlock(nn.Sequential):
         out_channels: int,
         *,
         dropout: float = 0.0,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__(
@@ -78,7 +80,7 @@ class DepthwiseSeparableConv(nn.Sequential):
         out_channels: int,
         *,
         dropout: float = 0.0,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__(
@@ -117,7 +119,7 @@ class DilatedConv(nn.Conv2d):
         out_channels: int,
         *,
         dilation: int = 2,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         _check(in_channels, out_channels, 0.0, padding_mode, dilation)
         super().__init__(
@@ -187,7 +189,7 @@ class SkipBlock(nn.Module):
         out_channels: int,
         *,
         dropout: float = 0.0,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         _check(in_channels, out_channels, dropout, padding_mode)
         super().__init__()
@@ -219,11 +221,11 @@ class SkipNet(nn.Module):
     """
 
     def __init__(
-        self, *, classes: int = 10, dropout: float = 0.0, padding_mode: str = "replicate"
+        self, *, classes: int = 10, dropout: float = 0.0, padding_mode: PaddingMode = "replicate"
     ) -> None:
         arguments.whole("classes", classes, 1, 1_000_000)
         super().__init__()
-        options = {"dropout": dropout, "padding_mode": padding_mode}
+        options: dict[str, Any] = {"dropout": dropout, "padding_mode": padding_mode}
         self.conv0 = ConvBlock(3, 16, **options)
         self.conv1 = SkipBlock(16, 32, **options)
         self.conv2 = SkipBlock(32, 32, **options)
@@ -330,7 +332,13 @@ def convolution(
     arguments.one_of("kind", kind, KINDS)
     in_channels = in_channels or channels
     dilation = 2 if "dilated" in kind else 1
-    options = {"stride": stride, "padding": dilation, "dilation": dilation, "bias": False}
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": dilation,
+        "dilation": dilation,
+        "bias": False,
+    }
+    layers: list[nn.Module]
     if kind == "dilated separable" and stride == 1:
         layers = [DilatedDepthwiseConv(in_channels)]
     elif "separable" in kind:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def matrices(network: nn.Module) -> list[nn.Parameter]:
+def matrices(network: nn.Module) -> list[Tensor]:
     """The weights that Muon suits: those of dense and pointwise convolutions that learn.
 
     Not those of the last one, which gives the scores: their scale matters.
@@ -42,11 +42,12 @@ class Muon(torch.optim.SGD):
     Weights (out, ...) of such a group are read as a matrix of `out` rows, and scaled before every
     step so that a row has the norm 1 in the mean (of squares). Scaling changes nothing where a
     batch norm follows, and so a learning rate of 0.1 moves such a row by about a tenth of itself.
-    The group's weight decay is not used.
+    The group's weight decay is not used. (`torch.optim.Muon` takes matrices only, no weights of
+    convolutions, and does not scale.)
     """
 
     @torch.no_grad()
-    def step(self, closure=None) -> Tensor | None:
+    def step(self, closure=None):  # without types, as in torch's own optimizers
         """Take one step with the gradients that are there, or that `closure` computes first."""
         loss = closure and torch.enable_grad()(closure)()
         for group in self.param_groups:

@@ -29,7 +29,9 @@ class Numerics:
 
     def place(self, network: nn.Module) -> nn.Module:
         """`network` itself, its weights moved to the device and laid out."""
-        return network.to(self.device, memory_format=MEMORY_FORMATS[self.memory_format])
+        # torch takes both at once, and has only forgotten to say so in its types.
+        memory_format = MEMORY_FORMATS[self.memory_format]
+        return network.to(self.device, memory_format=memory_format)  # type: ignore[call-overload]
 
     def compute(self, network: nn.Module, images: Tensor) -> Tensor:
         """`network(images)` on the device, in the precision; the result is float32."""

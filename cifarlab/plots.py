@@ -8,6 +8,7 @@ what a colour says, a label, a marker or a line style says too.
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -242,8 +243,8 @@ def runs(arms: Mapping[str, Mapping]) -> Plot:
     axes = plot.subplots()
     for row, arm in enumerate(arms.values()):
         if arm["interval"]:
-            bar = {"linewidth": 7, "solid_capstyle": "butt"}
-            axes.plot(arm["interval"], [row, row], color=ORANGE, alpha=0.4, **bar)
+            ends, rows = arm["interval"], [row, row]
+            axes.plot(ends, rows, color=ORANGE, alpha=0.4, linewidth=7, solid_capstyle="butt")
         accuracies = [run["test_accuracy"] for run in arm["runs"]]
         axes.plot(accuracies, [row] * len(accuracies), "o", color=BLUE, markersize=6, alpha=0.85)
     axes.set_yticks(range(len(arms)), arms)
@@ -345,7 +346,7 @@ def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
             axes.text(
                 column,
                 row,
-                int(counts[row, column]),
+                f"{counts[row, column]:.0f}",
                 ha="center",
                 va="center",
                 fontsize=FONT_SIZE - 1,
@@ -454,13 +455,13 @@ def _framed(axes: Axes, image: np.ndarray, boxes: Mapping[str, Box]) -> None:
     left = min(box.left for box in shown) - 0.5
     bottom = max(box.bottom for box in shown) + 0.5
     right = max(box.right for box in shown) + 0.5
-    padding = {"facecolor": "#f2f2f2", "edgecolor": "#bbbbbb", "hatch": "//", "linewidth": 0}
-    axes.add_patch(Rectangle((left, top), right - left, bottom - top, **padding))
+    padding: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#bbbbbb", "hatch": "//"}
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, linewidth=0, **padding))
     axes.imshow(image, interpolation="nearest", zorder=2)
     for (label, box), (colour, style) in zip(boxes.items(), itertools.cycle(LINES), strict=False):
         corner = (box.left - 0.5, box.top - 0.5)
         size = (box.right - box.left + 1, box.bottom - box.top + 1)
-        edge = {"fill": False, "zorder": 3}
+        edge: dict[str, Any] = {"fill": False, "zorder": 3}
         axes.add_patch(Rectangle(corner, *size, edgecolor="white", linewidth=5, **edge))
         axes.add_patch(
             Rectangle(

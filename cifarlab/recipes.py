@@ -5,12 +5,20 @@ Lesson: Train under 200,000 parameters.
 
 import json
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import Any, Literal
 
 from torch import nn
 
 from cifarlab import _arguments as arguments
 from cifarlab import data, model
+
+_NAME = re.compile(r"[\w.-]{1,100}")
+
+
+def _limited(low: float, high: float, default: Any = MISSING) -> Any:
+    """A recipe's field of a number from `low` to `high`."""
+    return field(default=default, metadata={"limits": (low, high)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,21 +28,23 @@ class Recipe:
     name: str
     network: str  # a name of `model.names()`
     network_options: dict = field(default_factory=dict, hash=False)  # of `model.create`
-    epochs: int
-    batch_size: int  # images
-    peak_learning_rate: float  # top of the one cycle
-    momentum: float = 0.9
+    epochs: int = _limited(1, 100_000)
+    batch_size: int = _limited(1, 100_000)  # images
+    peak_learning_rate: float = _limited(0, 1e6)  # top of the one cycle
+    momentum: float = _limited(0, 1, 0.9)
     nesterov: bool = False
-    weight_decay: float = 0.0
-    norm_bias_factor: float = 1.0  # of the learning rate, for the biases of batch norms
-    muon_peak_learning_rate: float = 0.0  # of dense and pointwise convolutions; 0: no Muon
-    muon_momentum: float = 0.6
-    warmup_share: float = 0.3  # of all steps, while the rate climbs
-    start_divisor: float = 25.0  # first rate = peak / start_divisor
-    end_divisor: float = 1e4  # last rate = first rate / end_divisor
-    anneal: str = "cos"  # "cos" or "linear", up and down; "steps": the peak, then tenths of it
+    weight_decay: float = _limited(0, 1e6, 0.0)
+    norm_bias_factor: float = _limited(0, 1e6, 1.0)  # of the rate, for the biases of batch norms
+    # Of dense and pointwise convolutions; 0: no Muon.
+    muon_peak_learning_rate: float = _limited(0, 1e6, 0.0)
+    muon_momentum: float = _limited(0, 1, 0.6)
+    warmup_share: float = _limited(0, 1, 0.3)  # of all steps, while the rate climbs
+    start_divisor: float = _limited(1, 1e12, 25.0)  # first rate = peak / start_divisor
+    end_divisor: float = _limited(1e-6, 1e12, 1e4)  # last rate = first rate / end_divisor
+    # "cos" or "linear", up and down; "steps": the peak, then tenths of it
+    anneal: Literal["cos", "linear", "steps"] = "cos"
     cycle_momentum: bool = True  # 0.95 at the ends, 0.85 at the peak, in place of `momentum`
-    label_smoothing: float = 0.0
+    label_smoothing: float = _limited(0, 1, 0.0)
     ema_decay: float | None = None  # per step; the averaged weights are the result
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
@@ -44,16 +54,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        arguments.one_of("network", self.network, model.names())
-        arguments.one_of("augmentation", self.augmentation, data.AUGMENTATIONS)
-        arguments.one_of("anneal", self.anneal, ["cos", "linear", "steps"])
-        if not (isinstance(self.name, str) and re.fullmatch(r"[\w.-]{1,100}", self.name)):
-            raise ValueError(
-                f"name={arguments.shown(self.name)}; it names files: it must be 1 to 100 letters, "
-                "digits, dots, dashes or underscores."
-            )
         try:
-            plain = json.loads(json.dumps(self.network_options))  # lists for tuples, as in a record
+            for each in fields(self):
+                object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+        except TypeError as error:  # what a record or a command line holds is a value
+            raise ValueError(error) from error
+        object.__setattr__(self, "network_options", self._plain_options())
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0.")
+
+    def _plain_options(self) -> dict:
+        """The options of the network as JSON has them, lists for tuples: as in a record."""
+        try:
+            plain = json.loads(json.dumps(self.network_options))
         except (TypeError, ValueError, RecursionError):
             plain = None
         known = model.options_of(self.network)
@@ -62,44 +75,7 @@ class Recipe:
                 f"network_options={arguments.shown(self.network_options)}; it must be a "
                 f"dictionary of what {self.network!r} takes ({', '.join(known)}), as JSON has it."
             )
-        object.__setattr__(self, "network_options", plain)
-        for name in ("nesterov", "cycle_momentum", "remeasure_norms", "test_every_epoch"):
-            if not isinstance(getattr(self, name), bool):
-                shown = arguments.shown(getattr(self, name))
-                raise ValueError(f"{name}={shown}; it must be True or False.")
-        for name, kind, low, high in [
-            ("epochs", int, 1, 100_000),
-            ("batch_size", int, 1, 100_000),
-            ("peak_learning_rate", int | float, 0, 1e6),
-            ("momentum", int | float, 0, 1),
-            ("weight_decay", int | float, 0, 1e6),
-            ("norm_bias_factor", int | float, 0, 1e6),
-            ("muon_peak_learning_rate", int | float, 0, 1e6),
-            ("muon_momentum", int | float, 0, 1),
-            ("warmup_share", int | float, 0, 1),
-            ("start_divisor", int | float, 1, 1e12),
-            ("end_divisor", int | float, 1e-6, 1e12),
-            ("label_smoothing", int | float, 0, 1),
-        ]:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-                what = "a whole number" if kind is int else "a number"
-                raise ValueError(
-                    f"{name}={arguments.shown(value)}; it must be {what} from {low} to {high}."
-                )
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov=True needs a momentum above 0.")
-        decay = self.ema_decay
-        if decay is not None and not (isinstance(decay, float) and 0 < decay < 1):
-            raise ValueError(
-                f"ema_decay={arguments.shown(decay)}; it must be None or lie between 0 and 1."
-            )
-        for name, low in [("mean", 0), ("std", 1e-6)]:
-            try:
-                values = arguments.three(name, getattr(self, name), low, 1)
-            except TypeError as error:  # what a record or a command line holds is a value
-                raise ValueError(error) from error
-            object.__setattr__(self, name, tuple(map(float, values)))  # as JSON has them
+        return plain
 
     def create_network(self) -> nn.Module:
         """Its network, with fresh random weights from torch's global generator.
@@ -107,6 +83,40 @@ class Recipe:
         Raises: TypeError or ValueError if the network does not take a value of `network_options`.
         """
         return model.create(self.network, **self.network_options)
+
+
+def _checked(of: Field, value: Any) -> Any:
+    """`value` as the field takes it.
+
+    Raises: TypeError or ValueError if it does not.
+    """
+    if "limits" in of.metadata:
+        if of.type is int:
+            return arguments.whole(of.name, value, *of.metadata["limits"])
+        number = arguments.number(of.name, value, *of.metadata["limits"])
+        return number if isinstance(number, int) else float(number)  # as JSON has them
+    if of.type is bool:
+        return arguments.instance(of.name, value, bool)
+    if of.name == "name" and not (isinstance(value, str) and _NAME.fullmatch(value)):
+        raise ValueError(
+            f"name={arguments.shown(value)}; it names files: it must be 1 to 100 letters, "
+            "digits, dots, dashes or underscores."
+        )
+    if of.name in ("mean", "std"):
+        least = 0 if of.name == "mean" else 1e-6
+        return tuple(map(float, arguments.three(of.name, value, least, 1)))
+    if of.name == "ema_decay" and not (
+        value is None or (isinstance(value, float) and 0 < value < 1)
+    ):
+        raise ValueError(
+            f"ema_decay={arguments.shown(value)}; it must be None or lie between 0 and 1."
+        )
+    words = {
+        "network": model.names(),
+        "augmentation": data.AUGMENTATIONS,
+        "anneal": ["cos", "linear", "steps"],
+    }
+    return arguments.one_of(of.name, value, words[of.name]) if of.name in words else value
 
 
 RECIPES = {

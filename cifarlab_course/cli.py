@@ -9,10 +9,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
+from cifarlab.cli import PRECISIONS
 from cifarlab_course import ROOT
 
 LONGEST = 86_400  # seconds, a day
@@ -23,10 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is its own, or 2 with one line on what to do differently."""
     options, more = parser().parse_known_args(arguments)
     name = f"course {options.name}"
-    if more and not hasattr(options, "passed_on"):
+    if more:
         print(f"{name}: there is no {' '.join(more)}; see `{name} --help`.", file=sys.stderr)
         return 2
-    options.passed_on = more
     try:
         if not (ROOT / "_config.yml").is_file():
             raise ValueError("this works in a clone of the course's repository only; make one.")
@@ -178,14 +177,19 @@ def parser() -> argparse.ArgumentParser:
     only.add_argument("--print", action="store_true", help="only show the commands")
     only.add_argument("--collect", action="store_true", help="only sum up the finished runs")
     asked.add_argument("--runs", type=Path, help="folder of all runs (runs/experiments)")
-    asked.epilog = "What else is given goes to `cifarlab train`."
-    asked.set_defaults(passed_on=[])
+    asked.add_argument("--data", choices=["cifar10", "synthetic"], default="cifar10")
+    asked.add_argument("--device", help="cpu, cuda, cuda:1 ...")
+    asked.add_argument("--precision", choices=PRECISIONS)
+    asked.add_argument(
+        "--workers", type=number(0, MOST_JOBS), default=0, help="processes that prepare images"
+    )
     done = command("publish", publish, "Make a run's record one that ships with the package.")
     done.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
     written = command("export", export, "Write a network down for the page Live predictions.")
     written.add_argument("record", help="a shipped record's name, or a run's folder")
     written.add_argument("--out", type=Path, help="a .json (the figure's own), or a .html page")
     command("gallery", gallery, "Draw the augmentation gallery.")
+    command("kernel", kernel, "Compile what makes networks fast in a page (needs Node.js).")
     command("samples", samples, "Make the sample pictures of the page Live predictions.")
     return top
 
@@ -224,49 +228,25 @@ def assignment(options: argparse.Namespace) -> None:
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
-    from cifarlab_course.grading import assignment as make
-    from cifarlab_course.grading import feedback, gradebook, handed_in, sandbox
-    from cifarlab_course.grading import grade as grading
+    from cifarlab_course.grading import batch, handed_in
     from cifarlab_course.grading.judge import NotStarted
 
+    code = secret(options)
+    learners, notes = handed_in.look(options.submissions)
+    for note in notes:
+        print(f"{options.submissions}: {note}", file=sys.stderr)
     try:
-        code, out = secret(options), options.out
-        if not options.unsafe and (reason := sandbox.refusal()):
-            raise ValueError(reason)
-        jobs = options.jobs or cores()
-        learners, notes = handed_in.look(options.submissions)
-        for note in notes:
-            print(f"{options.submissions}: {note}", file=sys.stderr)
-        if options.again and options.again not in {each.name for each in learners}:
-            raise ValueError(f"--again {options.again!r}: no submission is of that learner.")
-        with ThreadPoolExecutor(jobs) as pool:
-            folders = list(pool.map(grading.opened, learners))
-        if options.exercises:
-            questions = make.read_open(options.open) if options.open else []
-            asked = make.make(options.exercises, code, questions)
-        else:
-            asked = grading.assignment_of(folders, code)
-        by_hand = gradebook.beside(out, "by-hand.csv")
-        entries = gradebook.read_by_hand(by_hand, {each.name for each in learners}, asked.most)
-        submissions = {each.learner.name: grading.chosen(each, asked) for each in folders}
-        results = grading.grade(
-            list(submissions.values()),
-            asked,
-            grading.Kept(gradebook.beside(out, "results.jsonl")),
-            lambda: sandbox.runner(options.timeout, asked.imports, unsafe=options.unsafe),
+        rows = batch.grade(
+            learners,
+            code,
+            options.out,
+            exercises=options.exercises,
+            questions=options.open,
             seconds=options.timeout,
-            jobs=jobs,
+            jobs=options.jobs,
             again=options.again,
+            unsafe=options.unsafe,
         )
-        gradebook.write_by_hand(by_hand, results, asked, entries)
-        rows = gradebook.book(results, asked, entries)
-        gradebook.write(out, rows, submissions, asked)
-        pages = gradebook.beside(out, "feedback")
-        failed = feedback.write(pages, rows, results, submissions, asked, entries, jobs)
-        if failed:
-            for learner, why in failed.items():
-                rows[learner].flags.append(why)
-            gradebook.write(out, rows, submissions, asked)
     except NotStarted as error:
         raise ValueError(str(error)) from error
     except KeyboardInterrupt as stopped:
@@ -274,18 +254,13 @@ def grade(options: argparse.Namespace) -> int:
         print(f"course grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
         return 130
     flagged = sum(bool(row.flags) for row in rows.values())
-    print(f"{out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
-            f"{by_hand}: the answers of {waiting} wait for your points; until then their cells "
-            "for Canvas are empty"
+            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "
+            "then their cells for Canvas are empty"
         )
     return 0
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------------------------- exercises
@@ -449,13 +424,13 @@ def constraints(options: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------------------- artefacts
 
 
-def experiment(options: argparse.Namespace) -> int:
+def experiment(options: argparse.Namespace) -> None:
     """Run an experiment, or a part of it."""
     from cifarlab_course.artefacts import experiment
 
-    runs = options.runs or experiment.RUNS
+    setting = experiment.Setting(options.data, options.device, options.precision, options.workers)
     only = "print" if options.print else "collect" if options.collect else ""
-    return experiment.conduct(options.experiment, runs, options.passed_on, only=only)
+    experiment.conduct(options.experiment, options.runs or experiment.RUNS, setting, only=only)
 
 
 def publish(options: argparse.Namespace) -> None:
@@ -469,7 +444,7 @@ def export(options: argparse.Namespace) -> None:
     """Export a network."""
     from cifarlab_course.artefacts import export
 
-    path = export.write(options.record, options.out or export.OUT)
+    path = export.write(options.record, options.out or export.home(options.record))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -479,6 +454,14 @@ def gallery(options: argparse.Namespace) -> None:
 
     for path in gallery.write():
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def kernel(options: argparse.Namespace) -> None:
+    """Compile the kernel."""
+    from cifarlab_course.artefacts import kernel
+
+    path = kernel.write()
+    print(f"{path.name}: {len(kernel.stored()[1]) / 1000:.1f} kB of WebAssembly")
 
 
 def samples(options: argparse.Namespace) -> None:

@@ -242,12 +242,8 @@ CASES = {
     ),
     "Recipe nesterov": (recipe, "nesterov", lambda value: isinstance(value, bool)),
     "Recipe cycle_momentum": (recipe, "cycle_momentum", lambda value: isinstance(value, bool)),
-    "Recipe epochs": (recipe, "epochs", lambda value: type(value) is int and 1 <= value <= 100_000),
-    "Recipe peak_learning_rate": (
-        recipe,
-        "peak_learning_rate",
-        lambda value: type(value) in (int, float) and 0 <= value <= 1e6,
-    ),
+    "Recipe epochs": (recipe, "epochs", is_whole(1, 100_000)),
+    "Recipe peak_learning_rate": (recipe, "peak_learning_rate", is_number(0, 1e6)),
     "Recipe ema_decay": (
         recipe,
         "ema_decay",

@@ -19,7 +19,8 @@ from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
-from cifarlab import figures, live, records
+from cifarlab import data, figures, live, records
+from cifarlab_course.artefacts import export
 
 HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 PAGES = sorted(
@@ -30,6 +31,7 @@ PAGES = sorted(
 )
 PLAY = "book/play.html"
 LIVE = "book/live.html"
+WITH_PICTURES = ["lessons/03-receptive-fields.html", "lessons/10-look-inside.html"]
 EDITION = os.environ.get("EDITION") or "full"  # `make test` builds and tests the same one
 # What the theme says on every page, whatever is on it.
 KNOWN = ("THEBE_JS_URL", "Got invalid theme mode")
@@ -61,7 +63,7 @@ def visit(browser):
     yield open_page
     for context in contexts:
         context.close()
-    harmless = ("file:", "data:")
+    harmless = ("file:", "data:", "blob:")  # a blob is the page's own
     assert [
         fault
         for fault in faults
@@ -132,12 +134,91 @@ def test_the_api_leads_from_what_a_lesson_teaches_to_the_lesson():
     assert linked == {path.stem for path in (HTML / "lessons").glob("*.html")}
 
 
+# -------------------------------------------------------------------------- everyday things
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_buttons_of_the_header_show_that_the_keyboard_is_on_them(visit, scheme):
+    page = visit("lessons/03-receptive-fields.html", color_scheme=scheme)
+    buttons = page.locator(".bd-header-article button:visible")
+    assert buttons.count() >= 4
+    for number in range(buttons.count()):
+        button = buttons.nth(number)
+        page.keyboard.press("Tab")  # from here on the keyboard is what moves the focus
+        button.focus()
+        style, width = button.evaluate(
+            "(each) => ((look) => [look.outlineStyle, look.outlineWidth])(getComputedStyle(each))"
+        )
+        assert (style, width) == ("solid", "2px"), button.get_attribute("aria-label")
+
+
+def test_what_is_copied_is_the_command_without_its_prompt(visit):
+    page = visit(LIVE)
+    page.evaluate(
+        """() => addEventListener("copy", () => {
+            window.copied = document.activeElement.value ?? getSelection().toString();
+        })"""
+    )
+    block = page.locator(".highlight-console").first
+    assert block.inner_text().startswith("$ ")
+    block.hover()
+    block.locator("button.copybtn").click()
+    assert page.evaluate("window.copied").startswith(".venv/bin/course export")
+
+
+@pytest.mark.parametrize("path", WITH_PICTURES)
+def test_a_page_loads_no_script_of_icons_no_search_index_and_pictures_as_they_come(path):
+    text = (HTML / path).read_text(encoding="utf-8")
+    assert "scripts/fontawesome.js" not in text
+    assert "searchindex.js" not in text
+    pictures = re.findall(r"<img [^>]*>", text.partition("<article")[2].partition("</article>")[0])
+    assert len(pictures) > 1
+    assert all('loading="lazy"' in each for each in pictures[1:])
+
+
+def test_icons_are_drawn_all_the_same(visit):
+    page = visit("lessons/03-receptive-fields.html")
+    for name in ("fa-download", "fa-github", "fa-expand"):
+        icon = page.locator(f".bd-header-article .{name}:visible").first
+        assert icon.bounding_box()["width"] > 8
+        family = icon.evaluate("(each) => getComputedStyle(each, '::before').fontFamily")
+        assert "Font Awesome" in family
+    assert page.evaluate(
+        "document.fonts.ready.then(() => document.fonts.check('900 16px \"Font Awesome 7 Free\"'))"
+    )
+
+
+def test_search_finds_on_its_page(browser):
+    """It would show the words around, too, which a browser does not let it read from files."""
+    with browser.new_context(offline=True) as context:
+        page = context.new_page()
+        page.goto((HTML / "search.html").as_uri() + "?q=dilation")
+        expect(page.locator("#search-results li").first).to_be_visible()
+
+
+def test_the_site_s_address_has_a_title_words_and_a_card_and_leads_to_the_first_page(visit):
+    text = (HTML / "index.html").read_text(encoding="utf-8")
+    assert "<title>CIFAR Lab</title>" in text and '<html lang="en-GB">' in text
+    assert metadata("index.html", end="<p>") == metadata("book/welcome.html")
+    page = visit("index.html")
+    page.wait_for_url("**/book/welcome.html")
+
+
+def test_a_page_that_is_not_there_has_one_that_leads_on():
+    text = (HTML / "404.html").read_text(encoding="utf-8")
+    assert "<title>Not found — CIFAR Lab</title>" in text
+    address = yaml.safe_load((HTML.parent.parent / "_config.yml").read_text())["repository"]["url"]
+    links = re.findall(r'href="([^"]*)"', text)
+    root = f"/{address.split('/')[-1]}/"  # wherever it is shown, so a relative link would fail
+    assert links and all((HTML / link.removeprefix(root)).is_file() for link in links)
+
+
 # ------------------------------------------------------------------------------- their heads
 
 
-def metadata(path: str) -> dict[str, str]:
+def metadata(path: str, end: str = "</head>") -> dict[str, str]:
     """What a page's head says of the page, each thing once."""
-    head = (HTML / path).read_text(encoding="utf-8").partition("</head>")[0]
+    head = (HTML / path).read_text(encoding="utf-8").partition(end)[0]
     said = {}
     for tag in re.findall(r"<meta [^>]*>", head):
         given = dict(re.findall(r'(\w+)="([^"]*)"', tag))
@@ -619,16 +700,24 @@ def test_a_measured_shape_is_set_by_its_button_and_left_by_a_slider(visit):
 class TestLivePredictions:
     """The network of the page answers as PyTorch does, whatever way a picture comes in."""
 
-    CLASSES = figures.content(figures.FOLDER / "live-network.json")["classes"]
+    NETWORKS = figures.exported(figures.LIVE)
+    CLASSES = NETWORKS[0]["classes"]
 
     @pytest.fixture
     def expected(self):
-        """expected(picture): PyTorch's probabilities, per cent."""
-        name = figures.content(figures.FOLDER / "live-network.json")["about"]["record"]
-        network, recipe = records.load_network(name), records.load(name).recipe
+        """expected(picture): PyTorch's probabilities, per cent, of the page's first network.
 
-        def ask(picture: bytes | np.ndarray) -> list[float]:
-            return (100 * live.predict(network, recipe, picture).probabilities).tolist()
+        Or of the one with that number. Its weights are rounded, as the page has them.
+        """
+
+        def ask(picture: bytes | np.ndarray, number: int = 0) -> list[float]:
+            name = self.NETWORKS[number]["about"]["record"]
+            steps = [step.rounded() for step in export.steps(records.load_network(name))]
+            recipe = records.load(name).recipe
+            plain = data.pipeline(mean=recipe.mean, std=recipe.std)
+            image = plain(image=live.as_seen(picture))["image"]
+            scores = export.class_maps(steps, image[None]).mean(dim=(2, 3))[0]
+            return (100 * scores.softmax(dim=0)).tolist()
 
         return ask
 
@@ -656,7 +745,7 @@ class TestLivePredictions:
             """(figure, [name, content]) => {
                 const dataTransfer = new DataTransfer();
                 dataTransfer.items.add(new File([Uint8Array.from(content)], name));
-                figure.dispatchEvent(new DragEvent("drop", { dataTransfer }));
+                figure.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
             }""",
             [name, [*content]],
         )
@@ -729,19 +818,112 @@ class TestLivePredictions:
         expect(status(demo)).to_contain_text("Yet it is noise: none of the ten.")
         assert sum(self.shares(demo)) == pytest.approx(100, abs=0.6)
 
-    def test_the_camera_takes_a_picture_and_can_be_stopped(self, visit):
+    def test_the_camera_is_followed_and_a_picture_of_it_taken(self, visit):
         """Chromium's own camera sees green, and a clock that turns."""
         demo = figure(visit(LIVE, permissions=["camera"]), "live-predictions")
         demo.get_by_role("button", name="Use the camera").click()
+        expect(status(demo)).to_contain_text("The camera runs")
+        expect(demo.locator("video")).to_be_visible()
+        expect(demo.locator("[aria-pressed=true]")).to_have_count(0)
+        maps = demo.get_by_role("img", name="class-activation map")
+        assert maps.bounding_box() == demo.locator("video").bounding_box()  # it lies over the video
+        answers = demo.evaluate(
+            """async (each) => {
+                let answers = 0;
+                const watch = new MutationObserver(() => { answers += 1; });
+                watch.observe(each.shadowRoot.querySelector(".verdict"), { childList: true });
+                const spoken = each.shadowRoot.querySelector("[role=status]");
+                let words = 0;
+                const hear = new MutationObserver(() => { words += 1; });
+                hear.observe(spoken, { childList: true });
+                await new Promise((resolve) => setTimeout(resolve, 3000));
+                return [answers, words];
+            }"""
+        )
+        assert answers[0] > 5  # on the slowest machine
+        assert answers[1] <= 2  # a voice is not made to follow
         demo.get_by_role("button", name="Take the picture").click()
         expect(status(demo)).to_contain_text("What it is, you know best.")
+        expect(demo.locator("video")).to_be_hidden()
+        assert demo.locator("video").evaluate("(each) => each.srcObject") is None
         colour = demo.locator("canvas[aria-label^='the picture as']").evaluate(
             "(each) => [...each.getContext('2d').getImageData(16, 2, 1, 1).data]"
         )
         assert max(colour[:3]) == colour[1]
-        demo.get_by_role("button", name="Stop the camera").click()
+
+    def test_a_sample_stops_the_camera_and_stands_in_its_place(self, visit):
+        demo = figure(visit(LIVE, permissions=["camera"]), "live-predictions")
+        demo.get_by_role("button", name="Use the camera").click()
+        expect(demo.get_by_role("button", name="Take the picture")).to_be_enabled()
+        demo.get_by_role("button", name="sample: ship").click()
+        expect(status(demo)).to_contain_text("CIFAR-10 calls it ship.")
         expect(demo.locator("video")).to_be_hidden()
-        assert demo.locator("video").evaluate("(each) => each.srcObject") is None
+        expect(demo.locator("canvas[aria-label^='the picture as']")).to_be_visible()
+
+    def test_the_networks_are_chosen_side_by_side_and_each_says_how_sure_to_be(
+        self, visit, expected, photograph
+    ):
+        demo = figure(visit(LIVE), "live-predictions")
+        demo.locator("input[type=file]").set_input_files(photograph)
+        for number, network in enumerate(self.NETWORKS):
+            about = network["about"]
+            shares = expected(photograph["buffer"], number)
+            row = demo.get_by_role("row", name=about["record"])
+            guess = self.CLASSES[int(np.argmax(shares))]
+            expect(row).to_contain_text(f"{guess}, ")
+            row.get_by_role("radio").check()
+            assert self.shares(demo) == pytest.approx(shares, abs=0.1)
+            expect(demo).to_contain_text(f"{about['parameters']:,} numbers, in this page, nothing")
+            counts, accuracy = network["calibration"]["counts"], network["calibration"]["accuracy"]
+            place = min(9, int(np.ceil(max(shares) / 10)) - 1)
+            expect(demo).to_contain_text(f"Of the {counts[place]:,} test images on which it was")
+            share = 100 * accuracy[place]
+            words = f"{share:.1f}" if 99 < share < 100 else f"{share:.0f}"
+            expect(row).to_contain_text(f"{words} %")
+
+    def test_a_pasted_picture_and_one_dropped_beside_the_figure_are_taken(
+        self, visit, expected, photograph
+    ):
+        page = visit(LIVE)
+        demo = figure(page, "live-predictions")
+        for kind in ("paste", "drop"):
+            demo.get_by_role("button", name="Noise").click()
+            taken = page.evaluate(
+                """([kind, content]) => {
+                    const data = new DataTransfer();
+                    data.items.add(new File([Uint8Array.from(content)], "own.png"));
+                    const bubbling = { bubbles: true, cancelable: true };
+                    const event = kind === "paste"
+                        ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })
+                        : new DragEvent("drop", { dataTransfer: data, ...bubbling });
+                    document.querySelector("h1").dispatchEvent(event);
+                    return kind === "paste" || event.defaultPrevented;
+                }""",
+                [kind, [*photograph["buffer"]]],
+            )
+            assert taken  # else the browser would leave the page for the file
+            expect(status(demo)).to_contain_text("What it is, you know best.")
+            assert self.shares(demo) == pytest.approx(expected(photograph["buffer"]), abs=0.1)
+
+    def test_of_a_large_photograph_it_is_said_that_it_was_read_smaller(self, visit, photograph):
+        file = io.BytesIO()
+        Image.open(io.BytesIO(photograph["buffer"])).resize((4000, 3000)).save(file, "JPEG")
+        demo = figure(visit(LIVE), "live-predictions")
+        large = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+        demo.locator("input[type=file]").set_input_files(large)
+        expect(status(demo)).to_contain_text("It has 4000×3000 pixels and was read smaller.")
+
+    def test_the_first_page_opens_on_the_running_network(self, visit):
+        record = records.load(self.NETWORKS[0]["about"]["record"])
+        page = visit("book/welcome.html")
+        demo = figure(page, "live-predictions")
+        accuracy = [epoch.held_out.accuracy for epoch in record.history if epoch.held_out][-1]
+        sentence = (
+            f"{accuracy:.1f} % with {record.parameters:,} numbers, in this page, nothing sent"
+        )
+        expect(demo).to_contain_text(sentence)
+        expect(status(demo)).to_contain_text("CIFAR-10 calls it airplane.")
+        expect(demo.get_by_role("table")).to_have_count(0)
 
     def test_a_second_press_opens_no_second_camera_that_nothing_could_stop(self, visit):
         page = visit(LIVE, permissions=["camera"])
@@ -785,15 +967,13 @@ class TestLivePredictions:
         demo = figure(visit(LIVE), "live-predictions")
         demo.get_by_role("button", name="Use the camera").click()
         expect(status(demo)).to_have_text(
-            "The camera was not allowed. Allow it beside the page's address, or upload a picture "
+            "The camera was not allowed. Allow it beside the page's address, or choose a picture "
             "instead."
         )
         expect(demo.locator("video")).to_be_hidden()
 
     def test_the_network_is_described_by_its_record(self, visit):
-        record = records.load(
-            figures.content(figures.FOLDER / "live-network.json")["about"]["record"]
-        )
+        record = records.load(self.NETWORKS[0]["about"]["record"])
         demo = figure(visit(LIVE), "live-predictions")
         expect(demo).to_contain_text(f"{record.parameters:,} parameters")
         accuracy = [epoch.held_out.accuracy for epoch in record.history if epoch.held_out][-1]

@@ -1,7 +1,9 @@
 """Protects the capstone: a fair network is let in, and a refusal names what is wrong with it."""
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cifarlab import challenge, model, recipes
@@ -64,6 +66,44 @@ class Undecided(nn.Module):
         return self.net(images.flip(-1) if images.mean() > 0 else images)
 
 
+class Hoarding(nn.Module):
+    """Has 60,000 numbers more than its parameters, where `keep` puts them; they change nothing."""
+
+    def __init__(self, keep):
+        super().__init__()
+        self.net = network(width=64, dilations=(1, 2, 4, 8))
+        keep(self)
+
+    def forward(self, images):
+        more = self.kept if torch.is_tensor(self.kept) else torch.from_numpy(self.kept)
+        return self.net(images) + 0 * more.sum()
+
+
+def in_a_buffer(module):
+    module.register_buffer("kept", torch.zeros(60_000))
+
+
+def in_an_attribute(module):
+    module.kept = torch.zeros(200, 300)
+
+
+def in_an_array(module):
+    module.kept = np.zeros(60_000, np.float32)
+
+
+class Bare(nn.Module):
+    """Has a fully connected layer without a module of that name: `connect` is given its weights."""
+
+    def __init__(self, connect):
+        super().__init__()
+        self.net = network(dilations=(1, 2, 4, 8))
+        self.weight = nn.Parameter(torch.eye(10))
+        self.connect = connect
+
+    def forward(self, images):
+        return self.connect(self.net(images), self.weight)
+
+
 class Random(Forgetful):
     """Draws, so that every change seems to change its scores."""
 
@@ -108,6 +148,13 @@ def frozen(module):
             ),
             "does not give (N, 10)",
         ),
+        (lambda: Hoarding(in_a_buffer), "too many; frozen ones count too, and 60,000 numbers"),
+        (lambda: Hoarding(in_an_attribute), "too many; frozen ones count too, and 60,000 numbers"),
+        (lambda: Hoarding(in_an_array), "too many; frozen ones count too, and 60,000 numbers"),
+        (lambda: Bare(F.linear), "a fully connected layer: linear in its forward"),
+        (lambda: Bare(torch.matmul), "a fully connected layer: matmul in its forward"),
+        (lambda: Bare(lambda x, weight: x @ weight.t()), "fully connected layer: matmul in its"),
+        (lambda: Bare(lambda x, weight: x @ weight.exp()), "fully connected layer: matmul in its"),
         (lambda: network(dilations=(1,) * 15), "No dilated convolution"),
         (lambda: network(dilations=(1, 2, 4, 8), separable=False), "No depthwise separable"),
         (Forgetful, "No depthwise separable"),
@@ -136,6 +183,22 @@ def test_the_number_of_parameters_that_are_too_many_is_exact():
 
     assert challenge.violations(padded(199_999)) == []
     assert "1 too many" in challenge.violations(padded(200_000))[0]
+
+
+class Attending(nn.Module):
+    """Multiplies maps with each other, which no rule forbids."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network(dilations=(1, 2, 4, 8))
+
+    def forward(self, images):
+        scores = self.net(images)  # (N, 10)
+        return scores + 0.1 * (scores[:, None] @ scores[:, :, None])[:, 0]
+
+
+def test_a_product_of_maps_is_no_fully_connected_layer():
+    assert challenge.violations(Attending()) == []
 
 
 @pytest.mark.slow

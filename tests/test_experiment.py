@@ -31,8 +31,6 @@ def command(tiny, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(records, "EXPERIMENTS", tmp_path / "summaries")
     monkeypatch.chdir(tmp_path)
 
-    monkeypatch.setattr(experiment, "run", cli.main)  # in this process, which knows `tiny`
-
     def call(*options):
         return course.main(["experiment", "small", *options]), *capsys.readouterr()
 
@@ -150,15 +148,41 @@ def test_a_run_that_was_made_another_way_is_not_summed_up(command):
     assert status == 2 and "plain-seed1 was made another way" in err
 
 
-def test_a_run_that_fails_ends_the_experiment_with_its_status(command):
-    status, out, _ = command("--device", "cuda:99")
-    assert status == 2
+def test_a_run_that_fails_ends_the_experiment_and_says_why(command):
+    status, out, err = command("--device", "cuda:99")
+    assert status == 2 and "cuda:99" in err
     assert out.count("cifarlab train") == 1
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(
+    command, monkeypatch, tmp_path
+):
+    longer = Experiment("Why?", [Arm("plain", "tiny", {"epochs": 2}, seeds=[0])])
+    monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": longer})
+    command(*SYNTHETIC, "--runs", str(tmp_path / "at-once"))
+    at_once = records.experiment("small")["arms"][0]["runs"][0]
+    (records.EXPERIMENTS / "small.json").unlink()
+    kept_to_itself = experiment.describe
+
+    def stop(epoch, epochs):
+        monkeypatch.setattr(experiment, "describe", kept_to_itself)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "describe", stop)
+    assert command(*SYNTHETIC)[0] == 130
+    status, out, _ = command(*SYNTHETIC)
+    assert status == 0 and "--resume" in out and "epoch  2/2" in out
+    stopped = records.experiment("small")["arms"][0]["runs"][0]
+    assert len(stopped["earlier_sessions"]) == 1
+    assert [epoch["train"] for epoch in stopped["history"]] == [
+        epoch["train"] for epoch in at_once["history"]
+    ]
+    assert stopped["test_accuracy"] == at_once["test_accuracy"]
 
 
 def test_an_unknown_experiment_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="'convolution'; there are: .*convolutions"):
-        experiment.conduct("convolution", Path("runs"), [])
+        experiment.conduct("convolution", Path("runs"))
 
 
 def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own(tmp_path):

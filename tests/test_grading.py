@@ -18,7 +18,7 @@ import pytest
 
 import cifarlab
 from cifarlab_course.exercises import leaks, master
-from cifarlab_course.grading import assignment, grade, handed_in, sandbox, submission
+from cifarlab_course.grading import assignment, batch, grade, handed_in, sandbox, submission
 from cifarlab_course.grading.handed_in import Learner
 from cifarlab_course.grading.judge import NotStarted, expected
 from tests import submissions
@@ -191,6 +191,20 @@ def test_unsafe_grades_without_a_sandbox_and_still_keeps_the_secret(tmp_path):
     done = run("grade", *options, "--unsafe", PATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (rows(out)["anna"]["holes"], rows(out)["anna"]["saving"]) == ("0", "2")
+
+
+def test_grading_can_be_called_and_gives_back_what_its_table_holds(tmp_path):
+    save(Draft(), tmp_path / "handed-in" / "anna" / "assignment.ipynb")
+    (tmp_path / "handed-in" / "ben").mkdir()
+    learners, notes = handed_in.look(tmp_path / "handed-in")
+    assert notes == []
+    out = tmp_path / "grades.csv"
+    graded = batch.grade(learners, SECRET, out, unsafe=True, jobs=1)
+    table = rows(out)
+    assert [*graded] == [*table] == ["anna", "ben"]
+    assert all(f"{row.total:g}" == table[name]["total"] for name, row in graded.items())
+    assert graded["anna"].total > graded["ben"].total == 0
+    assert batch.by_hand(out).exists() and (tmp_path / "grades-feedback" / "anna.html").exists()
 
 
 # ---------------------------------------------------------------------------------- assignments

@@ -406,3 +406,8 @@ def test_a_picture_of_more_than_8_bits_a_channel_is_refused_not_white(dtype):
     picture = file(Image.fromarray(ramp)) if dtype == np.uint16 else ramp
     with pytest.raises(ValueError, match="is no picture .*8 bits a channel"):
         live.as_seen(picture)
+
+
+def test_a_picture_without_pixels_is_refused():
+    with pytest.raises(ValueError, match=r"an array \(0, 0, 3\) is no picture .*has no pixels"):
+        live.as_seen(np.zeros((0, 0, 3), np.uint8))

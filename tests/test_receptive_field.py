@@ -438,6 +438,8 @@ def test_any_module_that_ran_is_found_and_others_are_answered_with_close_names()
     assert analysis["layer3.1.conv2"].size == (211, 211)
     with pytest.raises(KeyError, match=r"'layer3.1.conv9' ran; .*layer3.1.conv2"):
         analysis["layer3.1.conv9"]
+    with pytest.raises(KeyError, match="no module 0 ran; some that did: conv1"):
+        analysis[0]
     with pytest.raises(KeyError, match="unused"):
         analyze(Twice(), (8, 8))["unused"]
 

@@ -165,6 +165,12 @@ def test_a_row_of_three_numbers_is_taken_from_whoever_made_it_and_survives_json(
     assert json.loads(json.dumps(dataclasses.asdict(recipe)))["mean"] == [0.5, 0.25, 1.0]
 
 
+def test_numbers_of_numpy_are_taken_as_everywhere_and_survive_json():
+    recipe = Recipe(**{**GOOD, "epochs": np.int64(2), "peak_learning_rate": np.float32(0.5)})
+    assert recipe == Recipe(**{**GOOD, "epochs": 2, "peak_learning_rate": 0.5})
+    assert Recipe(**json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
 def test_nesterov_without_momentum_is_refused():
     """torch would refuse it too, only after the data are loaded."""
     with pytest.raises(ValueError, match="nesterov.*momentum"):

@@ -46,13 +46,6 @@ def boxed():
         yield running
 
 
-@pytest.fixture(scope="module")
-def runner():
-    """One process, in no sandbox, for what is harmless."""
-    with Runner(seconds=60) as running:
-        yield running
-
-
 def error_of(boxed, source):
     """The kind of error that a cell ends with in a sandbox."""
     ran = boxed.run([source], [], [])

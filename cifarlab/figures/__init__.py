@@ -8,13 +8,16 @@ import base64
 import html
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from cifarlab.figures import _recorded as recorded
 
 FOLDER = Path(__file__).parent
+LIVE = ("accurate", "fast", "baseline")  # recipes whose networks lie here, ready for a page
 # Seen only while no script runs: a browser then shows what stands inside an unknown element.
 UNSCRIPTED = (
     "<p><em>Something to play with belongs here, and it needs a script. In a notebook: run this "
@@ -47,7 +50,8 @@ def show(name: str, **given: Any) -> Figure:
 
     The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
     `source`, and as `layers` a network, if that is a chain of convolutions and poolings. The run
-    browser takes as `runs` the names of those that it shall hold, in place of all.
+    browser takes as `runs` the names of those that it shall hold, in place of all; the live
+    predictions take as `networks` recipes' names, or what `course export` makes of a run.
 
     >>> show("convolution-stepper", kernel=5, padding=2)
     Figure(name='convolution-stepper')
@@ -59,33 +63,67 @@ def show(name: str, **given: Any) -> Figure:
     known = [each for each, names in figures.items() if names]
     if name not in known:
         raise ValueError(f"there is no figure {name!r}; there are: {', '.join(known)}.")
-    for parameter, value in given.items():
-        if parameter not in figures[name]:
-            names = ", ".join(figures[name])
-            raise ValueError(f"{name} has no parameter {parameter!r}; it has: {names}.")
-        limits = figures[name][parameter]
-        if "least" in limits:
-            if isinstance(value, bool) or value not in range(limits["least"], limits["most"] + 1):
-                raise ValueError(
-                    f"{parameter} of {name} is {value!r}; it takes whole numbers from "
-                    f"{limits['least']} to {limits['most']}."
-                )
-            given[parameter] = int(value)  # NumPy's numbers are not JSON's
-        among = limits.get("among", [value])
-        if among == "runs":
-            among = given.get("runs", recorded.names())
-        if value not in among:
-            names = ", ".join(among)
-            raise ValueError(f"{parameter} of {name} is {value!r}; it is one of: {names}.")
-    convert = {"picture": colours, "layers": chain, "runs": recorded.runs}
-    given = {key: convert.get(key, lambda value: value)(each) for key, each in given.items()}
+    if unknown := [parameter for parameter in given if parameter not in figures[name]]:
+        names = ", ".join(figures[name])
+        raise ValueError(f"{name} has no parameter {unknown[0]!r}; it has: {names}.")
+    shown = {
+        parameter: accepted(f"{parameter} of {name}", value, figures[name][parameter], given)
+        for parameter, value in given.items()
+    }
+    if name == "live-predictions":
+        shown.setdefault("networks", LIVE)
+    convert: dict[str, Callable[[Any], Any]] = {
+        "picture": colours,
+        "source": text,
+        "layers": chain,
+        "runs": recorded.runs,
+        "networks": exported,
+    }
+    shown = {key: convert[key](value) if key in convert else value for key, value in shown.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
     beside = {key: content(FOLDER / file) for key, file in files.items()}
-    measured = {
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
-    return Figure(name, beside | measured.get(name, dict)() | given)
+    return Figure(name, beside | measured.get(name, dict)() | shown)
+
+
+def accepted(parameter: str, value: Any, limits: dict[str, Any], given: dict[str, Any]) -> Any:
+    """`value`, if it is within the `limits` that a script tells of its parameter.
+
+    They are `least` and `most`, of a whole number; the words that it is `among`, or "runs", the
+    names of those `given` or of all; or none.
+
+    Raises: ValueError if it is not.
+    """
+    if "least" in limits:
+        least, most = limits["least"], limits["most"]
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not (whole and least <= value <= most):
+            raise ValueError(
+                f"{parameter} is {value!r}; it takes whole numbers from {least} to {most}."
+            )
+        return int(value)  # NumPy's numbers are not JSON's
+    if "among" in limits:
+        among = limits["among"]
+        if among == "runs":
+            among = recorded.chosen(given.get("runs"))
+        if not (isinstance(value, str) and value in among):
+            raise ValueError(f"{parameter} is {value!r}; it is one of: {', '.join(among)}.")
+    return value
+
+
+def exported(chosen: Sequence[str | dict]) -> list[dict]:
+    """Networks as `course export` writes them; those in LIVE can be chosen by name.
+
+    Raises: ValueError if none is chosen, or one that there is not.
+    """
+    if not chosen or any(each not in LIVE for each in chosen if isinstance(each, str)):
+        raise ValueError(f"networks is {chosen!r}; it is one or more of: {', '.join(LIVE)}.")
+    return [
+        content(FOLDER / f"live-{each}.json") if isinstance(each, str) else each for each in chosen
+    ]
 
 
 def content(path: Path) -> Any:
@@ -99,6 +137,16 @@ def parameters(script: Path) -> dict[str, dict]:
     """The object PARAMETERS of a script, which is JSON; empty if it has none."""
     found = re.search(r"^const PARAMETERS = ({.*?^});", script.read_text("utf-8"), re.M | re.S)
     return json.loads(found[1]) if found else {}
+
+
+def text(source: Any) -> str:
+    """`source` itself, if it is text.
+
+    Raises: ValueError if it is not.
+    """
+    if not isinstance(source, str):
+        raise ValueError(f"source is {source!r}; pass text.")
+    return source
 
 
 def colours(picture: Any) -> list[str]:
@@ -119,8 +167,12 @@ def chain(network: Any) -> list[dict]:
 
     Raises: ValueError if it is no chain of square convolutions and poolings.
     """
-    from cifarlab.receptive_field import analyze  # here: the book is built without PyTorch
+    from torch import nn  # here: the book is built without PyTorch
 
+    from cifarlab.receptive_field import analyze
+
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"layers is {network!r}; pass a network, a torch.nn.Module.")
     parts = dict(network.named_modules())
     # Odd and even, for `ceil_mode` and an uneven padding show only where a window does not fit in.
     analyses = [analyze(network, (size, size)) for size in (63, 64)]

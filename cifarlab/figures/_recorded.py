@@ -12,8 +12,8 @@ from cifarlab import schema
 from cifarlab.schema import ORIGINAL, SHIPPED, Epoch, Record
 
 
-def runs(chosen: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The runs called `chosen`; without it, all that ship with the package, that of 2023 last.
+def runs(called: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The runs `called` so; without it, all that ship with the package, that of 2023 last.
 
     Each has a `name`, the `group` of runs of one recipe, its `recipe`, its `setting` (seed, commit,
     machine, ...) and its `history`: `epochs`, and as many values of each measure, to five digits,
@@ -21,11 +21,23 @@ def runs(chosen: Sequence[str] | None = None) -> list[dict[str, Any]]:
 
     Raises: ValueError if none is chosen, or one that there is not.
     """
-    if chosen is not None and (not chosen or not set(chosen) <= set(names())):
-        raise ValueError(f"runs is {chosen!r}; it is one or more of: {', '.join(names())}.")
+    asked = chosen(called)
     records = [schema.read(path) for path in sorted(SHIPPED.glob("*.json"))]
     shown = [*map(run, records), original(records)]
-    return [each for each in shown if chosen is None or each["name"] in chosen]
+    return [each for each in shown if each["name"] in asked]
+
+
+def chosen(called: Sequence[str] | None) -> list[str]:
+    """The names `called`, or those of all runs.
+
+    Raises: ValueError if none is called, or one that there is not.
+    """
+    known = names()
+    if called is None:
+        return known
+    if not isinstance(called, list | tuple) or not called or any(n not in known for n in called):
+        raise ValueError(f"runs is {called!r}; it is a list of one or more of: {', '.join(known)}.")
+    return list(called)
 
 
 def names() -> list[str]:

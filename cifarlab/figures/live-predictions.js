@@ -1,33 +1,65 @@
 // A trained network at work on a picture of the reader's own, which never leaves the page.
 // After network.js.
+// After kernel-binary.js.
+// After kernel.js.
 // After picture.js.
 
 const PARAMETERS = {
-  "network": { "file": "live-network.json" },
+  "networks": {},
   "samples": { "file": "live-samples.webp" }
 };
 
 const SIDE = 32; // pixels of every picture that the networks of the course learned from
 
-/** 0.1234 as "12 %". */
-const percent = (share) => `${Math.round(100 * share)} %`;
+/** 0.1234 as "12 %"; close to all, where a tenth counts, 0.9965 as "99.7 %"; only all is 100. */
+const percent = (share) => {
+  const tenths = Math.min(Math.round(1000 * share), share < 1 ? 999 : 1000);
+  return `${tenths > 990 && tenths < 1000 ? (tenths / 10).toFixed(1) : Math.round(100 * share)}\u00a0%`;
+};
+
+/** A whole number with its thousands told apart. */
+const grouped = (number) => number.toLocaleString("en-GB");
+
+/** What a network does with how little, in one line. */
+const boast = ({ accuracy, parameters }) =>
+  `${accuracy === null ? "A network" : `${accuracy.toFixed(1)}\u00a0%`} with ${grouped(parameters)} numbers, ` +
+  "in this page, nothing sent.";
+
+/** How often the network was right with its weights as they are here, per cent; null if not known. */
+const rightHere = ({ counts, accuracy }) => {
+  const all = counts.reduce((before, count) => before + count, 0);
+  const right = counts.reduce((before, count, bin) => before + count * (accuracy[bin] ?? 0), 0);
+  return all ? (100 * right) / all : null;
+};
 
 /** What network this is, and how far it has come. */
-const described = ({ record, network, parameters, multiply_adds, epochs, planned, scored_on, accuracy }) => {
+const described = ({ about, calibration }) => {
+  const { record, network, parameters, multiply_adds, epochs, planned, scored_on, accuracy } = about;
   const so = epochs < planned ? `after ${epochs} of ${planned} epochs` : `after ${epochs} epochs`;
-  const right = accuracy === null ? "not scored yet" : `right on ${accuracy.toFixed(2)} % of the ${scored_on} images`;
-  return `The network is ${record}: ${network}, ${parameters.toLocaleString("en-GB")} parameters, ` +
+  const here = rightHere(calibration);
+  const right = accuracy === null ? "not scored yet" : `right on ${accuracy.toFixed(2)}\u00a0% of the ${scored_on} images` +
+    (here === null ? "" : ` (${here.toFixed(2)}\u00a0% with its weights rounded to 8 bits, as they are here)`);
+  return `The network is ${record}: ${network}, ${grouped(parameters)} parameters, ` +
     `${(multiply_adds / 1e6).toFixed(1)} million multiply-adds a picture; ${so} ${right}.`;
 };
 
+/** In which bin of a calibration a share lies. */
+const binOf = ({ counts }, share) => Math.min(counts.length, Math.max(1, Math.ceil(share * counts.length))) - 1;
+
 /** How often the network was right when it was as sure as this. */
 const experience = ({ counts, accuracy }, share, scoredOn) => {
-  const bin = Math.min(counts.length, Math.max(1, Math.ceil(share * counts.length))) - 1;
+  const bin = binOf({ counts }, share);
   const [from, to] = [bin, bin + 1].map((edge) => Math.round((100 * edge) / counts.length));
-  if (!counts[bin]) return `On no ${scoredOn} image was it ${from} to ${to} % sure.`;
-  return `Of the ${counts[bin].toLocaleString("en-GB")} ${scoredOn} images on which it was ${from} to ` +
-    `${to} % sure, it was right on ${percent(accuracy[bin])}.`;
+  if (!counts[bin]) return `On no ${scoredOn} image was it ${from} to ${to}\u00a0% sure.`;
+  return `Of the ${grouped(counts[bin])} ${scoredOn} images on which it was ${from} to ` +
+    `${to}\u00a0% sure, it was right on ${percent(accuracy[bin])}.`;
 };
+
+/** `pixels` with a grey square of `side` pixels on them: the mean colour, which a network takes for 0. */
+const covered = (pixels, { row, column, side }, mean) => pixels.map((value, n) => {
+  const [y, x] = [Math.floor(n / (3 * SIDE)), Math.floor(n / 3) % SIDE];
+  return y >= row && y < row + side && x >= column && x < column + side ? Math.round(255 * mean[n % 3]) : value;
+});
 
 /** One class's map out of all: `{ height, width, values }`. */
 const mapOf = ({ height, width, channels, data }, label) =>
@@ -54,76 +86,123 @@ const noise = (count) => {
 // ---------------------------------------------------------------------------------- drawing
 
 const REFUSED = {
-  NotAllowedError: "The camera was not allowed. Allow it beside the page's address",
-  NotFoundError: "There is no camera",
+  NotAllowedError: "The camera was not allowed. Allow it beside the page's address, or choose a picture instead.",
+  NotFoundError: "No camera was found. Choose a picture instead.",
 };
+const OWN = "What it is, you know best.";
+const PATCH = 8; // pixels of the grey square
 
 /** A canvas of pixels, which grow as squares. */
-const board = (label) => element("canvas", { role: "img", "aria-label": label });
+const board = (attributes) => element("canvas", { width: SIDE, height: SIDE, ...attributes });
 
 /** Paint `pixels`, three colours each, or four with an opacity. */
 const paint = (canvas, width, height, pixels) => {
-  [canvas.width, canvas.height] = [width, height];
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const image = new ImageData(width, height);
   const colours = pixels.length / (width * height);
-  const data = Uint8ClampedArray.from({ length: 4 * width * height }, (_, n) =>
-    n % 4 < colours ? pixels[Math.floor(n / 4) * colours + (n % 4)] : 255);
-  canvas.getContext("2d").putImageData(new ImageData(data, width, height), 0, 0);
+  for (let n = 0; n < 4 * width * height; n++) {
+    image.data[n] = n % 4 < colours ? pixels[(n >> 2) * colours + (n % 4)] : 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
 };
 
 figure("live-predictions", `
 p { margin: 0.6rem 0; }
+.lead { font-size: 1.25rem; font-weight: 600; line-height: 1.3; }
 .note { font-size: 0.9375rem; }
 .samples { display: flex; flex-wrap: wrap; gap: 0.4rem; }
-.samples button { height: 3.5rem; padding: 0.2rem; width: 3.5rem; }
+.samples button { border-width: 2px; height: 3.5rem; padding: 0.15rem; width: 3.5rem; }
 .samples canvas { display: block; height: 100%; width: 100%; }
-.samples [aria-pressed="true"] { background: var(--accent); border-color: var(--accent); }
+.samples [aria-pressed="true"] { background: var(--second); border-color: var(--second); border-width: 4px; }
 .ways { align-items: center; display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; margin: 0.8rem 0; }
-.ways label { min-width: 0; }
+.drop { border: 2px dashed var(--line); border-radius: 0.25rem; min-width: 0; padding: 0.4rem 0.6rem; }
+.drop span { display: block; font-size: 0.9375rem; }
 input[type="file"] { max-width: 100%; min-width: 0; }
-.camera { border: 1px solid var(--line); border-radius: 0.25rem; padding: 0.6rem; }
-.camera[hidden] { display: none; }
-video { background: var(--faint); display: block; max-height: 18rem; max-width: 100%; }
-.answer { align-items: start; display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); margin: 1rem 0; }
-.pictures { align-items: end; display: grid; gap: 0.8rem; grid-template-columns: 1fr 1fr; }
-.pictures p { font-size: 0.9375rem; line-height: 1.3; margin: 0 0 0.3rem; }
-.over { position: relative; }
-.over canvas { display: block; height: auto; image-rendering: pixelated; width: 100%; }
-.over canvas + canvas { inset: 0; position: absolute; height: 100%; }
-.over .grey { filter: grayscale(1); }
+.answer { display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); margin: 0.8rem 0; }
+.answer > * { min-width: 0; }
+.verdict { font-size: 1.25rem; font-weight: 600; margin: 0 0 0.3rem; }
+.verdict small { font-weight: 400; opacity: 0.8; }
+.stage { aspect-ratio: 1; background: var(--faint); max-width: 22rem; overflow: hidden; position: relative; }
+.stage > canvas, .stage > video { height: 100%; image-rendering: pixelated; inset: 0; object-fit: cover; position: absolute; width: 100%; }
+.stage > [hidden] { display: none; }
+.stage.mapped > .picture { filter: grayscale(1); }
+.patch { background: rgb(125 123 114); border: 2px solid white; border-radius: 0; cursor: move; min-height: 0; outline: 1px solid black; padding: 0; position: absolute; touch-action: none; }
+.patch:hover { background: rgb(125 123 114); }
+.patch:focus-visible { outline: 4px solid var(--second); outline-offset: 0; }
+.patch[hidden] { display: none; }
+.stage + .ways { font-size: 0.9375rem; gap: 0.2rem 1rem; margin: 0.4rem 0; }
+.stage + .ways label { align-items: center; display: flex; gap: 0.4rem; min-height: 1.6rem; }
 fieldset { border: 0; margin: 0; min-width: 0; padding: 0; }
 legend { font-size: 0.9375rem; padding: 0; }
 fieldset label { align-items: center; cursor: pointer; display: grid; gap: 0.5rem; grid-template-columns: auto 6rem 1fr 4rem; min-height: 1.6rem; }
-fieldset input { margin: 0; }
+fieldset input, td input { margin: 0; }
 .bar { background: var(--faint); height: 0.7rem; }
 .bar div { background: var(--accent); height: 100%; }
 fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-align: right; }
 .guess { font-weight: 600; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.9375rem; width: 100%; }
+th, td { border-top: 1px solid var(--line); font-weight: inherit; padding: 0.25rem 0.5rem 0.25rem 0; text-align: left; }
+td label { cursor: pointer; display: flex; gap: 0.4rem; align-items: center; }
+tr.chosen { font-weight: 600; }
 :host([dropping]) { outline: 3px dashed var(--second); outline-offset: 0.5rem; }
-@media print { .ways, .samples, .camera { display: none; } .bar, .bar div { print-color-adjust: exact; } }
+@media (forced-colors: active) { .samples [aria-pressed="true"] { border-color: Highlight; } .patch { forced-color-adjust: none; } }
+@media print { .ways, .samples, video { display: none; } .bar, .bar div { print-color-adjust: exact; } }
 `, (root, given) => {
-  const network = read(given.network);
-  const { classes, about } = network;
-  let found = null; // what the network makes of the picture
+  const networks = given.networks.map((each) => ({ ...each, ask: null }));
+  const { classes, about: { record } } = networks[0];
+  let chosen = networks[0];
+  let shown = null; // { pixels, known, moving }: the picture, and whether it is one of many a second
+  let found = null; // what the network makes of it
   let turn = 0; // a picture that takes long to read must not overtake a later one
 
+  /** Read a network's weights and lay them out, when it is first asked. */
+  const prepare = (network) => {
+    if (network.ask) return;
+    network.ask = predictor(read(network));
+    if (compiled()) network.ask(new Uint8Array(3 * SIDE * SIDE), SIDE, SIDE);
+  };
+  /** The answer of a network. */
+  const ask = (network, pixels) => {
+    prepare(network);
+    return network.ask(pixels, SIDE, SIDE);
+  };
+
+  const lead = element("p", { class: "lead" });
+  const what = element("p", { class: "note" });
   const said = element("p", { role: "status" });
   const sure = element("p", { class: "note" });
   const tiles = element("div", { class: "samples", role: "group", "aria-label": "Samples" });
   const file = element("input", { type: "file", accept: "image/*" });
   const open = element("button", { type: "button" }, "Use the camera");
+  const shoot = element("button", { type: "button", hidden: "" }, "Take the picture");
+  const stop = element("button", { type: "button", hidden: "" }, "Stop the camera");
   const random = element("button", { type: "button" }, "Noise");
-  const looked = board(`the picture as the network sees it, ${SIDE} by ${SIDE} pixels`);
-  const below = element("canvas", { class: "grey", "aria-hidden": "true" });
-  const heat = board("");
-  const whose = element("p");
+  // What follows a camera is no live region: it would never stop talking.
+  const verdict = element("p", { class: "verdict", "aria-hidden": "true" });
+  const looked = board({ class: "picture", role: "img", "aria-label": `the picture as the network sees it, ${SIDE} by ${SIDE} pixels` });
+  const video = element("video", { class: "picture", hidden: "", "aria-label": "what the camera sees" });
+  [video.muted, video.playsInline] = [true, true];
+  const heat = board({ role: "img" });
+  const patch = element("button", { class: "patch", type: "button", hidden: "" });
+  const stage = element("div", { class: "stage mapped" }, looked, video, heat, patch);
+  const mapping = element("input", { type: "checkbox" });
+  mapping.checked = true;
+  const covering = element("input", { type: "checkbox" });
+  const whose = element("p", { class: "note" });
   const bars = element("fieldset", {}, element("legend", {}, "Probability; choose whose map to show"));
+  let pinned = null; // the class whose map the reader chose, while a picture moves
   const rows = classes.map((name, label) => {
     const input = element("input", { type: "radio", name: "class", value: label });
     const bar = element("div");
     const number = element("b");
     const row = element("label", {}, input, element("span", {}, name),
       element("span", { class: "bar", "aria-hidden": "true" }, bar), number);
-    input.addEventListener("change", () => explain(label));
+    input.addEventListener("change", () => {
+      pinned = label;
+      explain(label);
+    });
     bars.append(row);
     return { row, input, bar, number };
   });
@@ -143,28 +222,103 @@ fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-alig
     rows[label].input.checked = true;
   };
 
-  /** Show what the network makes of `pixels`; `known` says what they are, where one knows. */
-  const answer = (pixels, known) => {
+  let settling = 0;
+  /** Say this once nothing has changed for a moment: no voice keeps up with a camera or a slider. */
+  const settle = (words, patience = 600) => {
+    clearTimeout(settling);
+    settling = setTimeout(() => { if (said.textContent !== words) said.textContent = words; }, patience);
+  };
+
+  const cover = { row: 12, column: 12, side: PATCH }; // where the grey square is, in the picture's pixels
+  let last = ""; // the guess that was settled on, of a picture that moves
+
+  /** Ask about the picture that is shown, and show the answer. */
+  const answer = () => {
+    const { pixels, known, moving } = shown;
+    const asked = covering.checked ? covered(pixels, cover, chosen.mean) : pixels;
+    prepare(chosen);
     const started = performance.now();
-    found = predict(network, pixels, SIDE, SIDE);
-    const took = performance.now() - started;
+    found = ask(chosen, asked);
+    const took = Math.max(1, Math.round(performance.now() - started));
     const { probabilities } = found;
     const guess = probabilities.indexOf(Math.max(...probabilities));
     paint(looked, SIDE, SIDE, pixels);
-    paint(below, SIDE, SIDE, pixels);
     rows.forEach(({ row, bar, number }, label) => {
       bar.style.width = `${100 * probabilities[label]}%`;
-      number.textContent = `${(100 * probabilities[label]).toFixed(1)} %`;
+      number.textContent = `${(100 * probabilities[label]).toFixed(1)}\u00a0%`;
       row.classList.toggle("guess", label === guess);
     });
-    explain(guess);
-    said.textContent = `Among the ten it says: ${classes[guess]}, ${percent(probabilities[guess])}. ${known} ` +
-      `(${Math.max(1, Math.round(took))} ms)`;
-    sure.textContent = `How sure should it be? ${experience(network.calibration, probabilities[guess], about.scored_on)} ` +
+    explain(pinned ?? guess);
+    const words = `${classes[guess]}, ${percent(probabilities[guess])}`;
+    verdict.replaceChildren(words, element("small", {}, ` (${took} ms)`));
+    const sentence = `Among the ten it says: ${words}. ${covering.checked ? "A part of it is covered." : known}`;
+    if (!moving) {
+      clearTimeout(settling);
+      said.textContent = sentence;
+    } else if (classes[guess] !== last) {
+      last = classes[guess];
+      settle(sentence, 1500);
+    }
+    sure.textContent = `How sure should it be? ${experience(chosen.calibration, probabilities[guess], chosen.about.scored_on)} ` +
       "That holds for pictures like those of CIFAR-10. The ten probabilities always add up to 1, so a " +
       "thing that is none of the ten gets a guess too, and often a sure one.";
+    compare(asked, moving);
   };
 
+  /** Show a picture, and what the network makes of it. */
+  const show = (pixels, known, moving = false) => {
+    if (!moving) pinned = null;
+    shown = { pixels, known, moving };
+    answer();
+  };
+
+  // ------------------------------------------------------------------ the networks side by side
+  const lines = networks.map((network) => {
+    const input = element("input", { type: "radio", name: "network", value: network.about.record });
+    const [guess, right] = [element("td"), element("td")];
+    const { accuracy, parameters, multiply_adds } = network.about;
+    const line = element("tr", {},
+      element("td", {}, element("label", {}, input, network.about.record)),
+      guess, right,
+      element("td", {}, accuracy === null ? "" : `${accuracy.toFixed(2)}\u00a0%`),
+      element("td", {}, grouped(parameters)),
+      element("td", {}, `${(multiply_adds / 1e6).toFixed(1)}\u00a0million`));
+    input.addEventListener("change", () => {
+      choose(network);
+      answer();
+    });
+    return { network, input, guess, right, line };
+  });
+  let comparing = 0;
+  /** Let all networks answer, one after the other, once the chosen one has; not while it moves. */
+  const compare = (pixels, moving) => {
+    if (networks.length === 1) return;
+    clearTimeout(comparing);
+    const next = (left) => {
+      const [{ network, guess, right }, ...more] = left;
+      const { probabilities } = network === chosen ? found : ask(network, pixels);
+      const most = Math.max(...probabilities);
+      guess.textContent = `${classes[probabilities.indexOf(most)]}, ${percent(most)}`;
+      const share = network.calibration.accuracy[binOf(network.calibration, most)];
+      right.textContent = share === null ? "not known" : percent(share);
+      if (more.length) comparing = setTimeout(() => next(more), 0);
+    };
+    for (const { guess, right } of lines) guess.textContent = right.textContent = "…";
+    comparing = setTimeout(() => next(lines), moving ? 300 : 0);
+  };
+  /** Ask this network from now on. */
+  const choose = (network) => {
+    chosen = network;
+    lead.textContent = boast(network.about);
+    what.textContent = described(network);
+    for (const { network: each, input, line } of lines) {
+      input.checked = each === network;
+      line.classList.toggle("chosen", each === network);
+    }
+  };
+  choose(chosen);
+
+  // --------------------------------------------------------------------------- samples and noise
   /** Press one of the samples' buttons, or none. */
   const press = (pressed) => {
     for (const tile of tiles.children) tile.setAttribute("aria-pressed", String(tile === pressed));
@@ -175,103 +329,201 @@ fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-alig
     const size = whole.height;
     classes.forEach((name, label) => {
       const canvas = element("canvas", { width: size, height: size });
-      canvas.getContext("2d").drawImage(whole, -label * size, 0);
+      canvas.getContext("2d", { willReadFrequently: true }).drawImage(whole, -label * size, 0);
       const tile = element("button", { type: "button", "aria-label": `sample: ${name}`, "aria-pressed": "false" }, canvas);
       tile.addEventListener("click", () => {
         turn += 1;
+        close();
         press(tile);
-        answer(seen(canvas, size, size), `CIFAR-10 calls it ${name}.`);
+        show(seen(canvas, size, size), `CIFAR-10 calls it ${name}.`);
       });
       tiles.append(tile);
     });
-    if (!found) tiles.firstChild.click();
+    if (!shown) tiles.firstChild.click();
   });
   whole.src = given.samples;
 
   random.addEventListener("click", () => {
     turn += 1;
+    close();
     press(null);
-    answer(noise(SIDE * SIDE * 3), "Yet it is noise: none of the ten.");
+    show(noise(SIDE * SIDE * 3), "Yet it is noise: none of the ten.");
   });
 
-  const take = async (picture) => {
+  // ---------------------------------------------------------------------------- a picture's file
+  const take = async (files) => {
     const mine = ++turn;
+    const [picture, ...more] = files;
+    clearTimeout(settling);
+    said.textContent = `Reading “${picture.name}” …`;
     try {
-      const pixels = await seenOfFile(picture);
+      const { pixels, size } = await readPicture(picture);
       if (mine !== turn) return;
+      close();
       press(null);
-      answer(pixels, "What it is, you know best.");
+      const small = size ? ` It has ${size.width}×${size.height} pixels and was read smaller.` : "";
+      show(pixels, OWN + small + (more.length ? " Of several files, this is the first." : ""));
     } catch {
       if (mine === turn) {
-        said.textContent = `“${picture.name}” is no picture that this browser can read. Give it a PNG, JPEG or WebP file.`;
+        said.textContent = `“${picture.name}” is no picture that this browser can read. Give it a PNG, JPEG or ` +
+          "WebP file. Below stands the picture before.";
       }
     }
   };
   file.addEventListener("click", () => { file.value = ""; }); // the same file again is a choice too
-  file.addEventListener("change", () => { if (file.files.length) take(file.files[0]); });
+  file.addEventListener("change", () => { if (file.files.length) take(file.files); });
   const { host } = root;
-  host.addEventListener("dragover", (event) => {
+  // In the book the whole page takes a file; in a notebook the rest belongs to Jupyter.
+  const ground = document.documentElement.dataset.content_root === undefined ? host : document;
+  ground.addEventListener("dragover", (event) => {
     event.preventDefault();
     host.setAttribute("dropping", "");
   });
-  host.addEventListener("dragleave", () => host.removeAttribute("dropping"));
-  host.addEventListener("drop", (event) => {
+  ground.addEventListener("dragleave", () => host.removeAttribute("dropping"));
+  ground.addEventListener("drop", (event) => {
     event.preventDefault();
     host.removeAttribute("dropping");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
     else said.textContent = "What you dropped is no file. Save the picture first, then drop its file.";
   });
+  ground.addEventListener("paste", (event) => {
+    if (event.clipboardData?.files.length) take(event.clipboardData.files);
+  });
 
-  const video = element("video", { "aria-label": "what the camera sees" });
-  [video.muted, video.playsInline] = [true, true];
-  const shoot = element("button", { type: "button" }, "Take the picture");
-  const stop = element("button", { type: "button" }, "Stop the camera");
-  const camera = element("div", { class: "camera", hidden: "" },
-    element("p", {}, "Point it at a thing. None of the ten classes is a person, so of a face it can only say something wrong."),
-    video, element("div", { class: "ways" }, shoot, stop));
+  // ---------------------------------------------------------------------------------- the camera
+  /** Show the video in place of the picture, or the other way round. */
+  const filming = (on) => {
+    video.hidden = shoot.hidden = stop.hidden = !on;
+    looked.hidden = open.hidden = on;
+  };
   const close = () => {
     for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+    if (video.srcObject && shown) shown.moving = false;
     video.srcObject = null;
-    camera.hidden = true;
+    clearTimeout(settling);
+    filming(false);
     open.disabled = false;
-    open.focus();
+  };
+  /** Ask about what the camera sees now, and again as soon as the screen can show more. */
+  const follow = (stream) => {
+    if (video.srcObject !== stream) return;
+    if (video.videoWidth && host.isConnected) {
+      show(seenSmall(video, video.videoWidth, video.videoHeight), OWN, true);
+    }
+    requestAnimationFrame(() => follow(stream));
   };
   open.addEventListener("click", async () => {
     let stream;
     open.disabled = true; // a second stream would take the first one's place, and none could stop that
     shoot.disabled = true; // until there is something to take
+    const mine = ++turn;
     try {
       if (!navigator.mediaDevices) throw { message: "browsers allow it on https pages only" };
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      if (mine !== turn) { // the reader chose something else while the browser asked
+        for (const track of stream.getTracks()) track.stop();
+        open.disabled = false;
+        return;
+      }
       video.srcObject = stream;
-      camera.hidden = false;
+      filming(true);
       await video.play();
       shoot.disabled = false;
       shoot.focus();
+      press(null);
+      [last, pinned] = ["", null];
+      said.textContent = "The camera runs, and picture and bars follow it. None of the ten is a person, so point it at things.";
+      follow(stream);
     } catch (error) {
       if (stream && video.srcObject !== stream) return; // stopped by the reader, while it started
       close();
-      const why = REFUSED[error.name] ?? `The camera does not start (${error.message})`;
-      said.textContent = `${why}, or upload a picture instead.`;
+      open.focus();
+      said.textContent = REFUSED[error.name] ?? `The camera does not start (${error.message}). Choose a picture instead.`;
     }
   });
   shoot.addEventListener("click", () => {
-    turn += 1;
-    press(null);
-    answer(seen(video, video.videoWidth, video.videoHeight), "What it is, you know best.");
+    const pixels = seenSmall(video, video.videoWidth, video.videoHeight);
+    close();
+    open.focus();
+    show(pixels, OWN);
   });
-  stop.addEventListener("click", close);
+  stop.addEventListener("click", () => {
+    const saw = shown?.moving; // else it was stopped while it started
+    close();
+    open.focus();
+    if (saw) said.textContent = "The camera is off. Below stands what it saw last.";
+  });
 
+  // ------------------------------------------------------------------- the map, the grey square
+  mapping.addEventListener("change", () => {
+    heat.hidden = !mapping.checked;
+    stage.classList.toggle("mapped", mapping.checked);
+  });
+  /** Put the grey square there, within the picture, and ask again. */
+  const move = (row, column) => {
+    const most = SIDE - PATCH;
+    cover.row = Math.min(most, Math.max(0, Math.round(row)));
+    cover.column = Math.min(most, Math.max(0, Math.round(column)));
+    const side = `${(100 * PATCH) / SIDE}%`;
+    Object.assign(patch.style, {
+      height: side, left: `${(100 * cover.column) / SIDE}%`, top: `${(100 * cover.row) / SIDE}%`, width: side,
+    });
+    patch.setAttribute("aria-label",
+      `grey square, row ${cover.row}, column ${cover.column}; the arrow keys move it`);
+    if (!shown || video.srcObject) return; // the next picture of the camera has it
+    shown.moving = true; // as long as it is dragged
+    answer();
+    shown.moving = false;
+  };
+  covering.addEventListener("change", () => {
+    patch.hidden = !covering.checked;
+    last = "";
+    if (covering.checked) move(cover.row, cover.column);
+    else if (shown) answer();
+  });
+  patch.addEventListener("pointerdown", (event) => {
+    patch.setPointerCapture(event.pointerId);
+    const pixel = stage.getBoundingClientRect().width / SIDE;
+    const [fromX, fromY, { row, column }] = [event.clientX, event.clientY, { ...cover }];
+    const drag = ({ clientX, clientY }) =>
+      move(row + (clientY - fromY) / pixel, column + (clientX - fromX) / pixel);
+    patch.addEventListener("pointermove", drag);
+    const end = () => patch.removeEventListener("pointermove", drag);
+    patch.addEventListener("pointerup", end, { once: true });
+    patch.addEventListener("pointercancel", end, { once: true });
+  });
+  const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  patch.addEventListener("keydown", (event) => {
+    if (!ARROWS[event.key]) return;
+    event.preventDefault();
+    const [down, right] = ARROWS[event.key];
+    move(cover.row + down, cover.column + right);
+  });
+
+  host.setAttribute("role", "group");
+  host.setAttribute("aria-label", `Live predictions of ${record}`);
   root.append(
-    element("p", { class: "note" }, described(about)),
+    lead,
     tiles,
-    element("div", { class: "ways" }, element("label", {}, "Your picture (or drop it here): ", file), open, random),
-    camera,
+    element("div", { class: "ways" },
+      element("label", { class: "drop" }, element("span", {}, "Your picture: drop it, paste it, or "), file),
+      open, shoot, stop, random),
     said,
     element("div", { class: "answer" },
-      element("div", { class: "pictures" },
-        element("div", {}, element("p", {}, `What it sees: ${SIDE}×${SIDE} pixels`), element("div", { class: "over" }, looked)),
-        element("div", {}, whose, element("div", { class: "over" }, below, heat))),
+      element("div", {}, verdict, stage,
+        element("div", { class: "ways" },
+          element("label", {}, mapping, "Map over the picture"),
+          element("label", {}, covering, "A grey square to drag over it")),
+        whose),
       bars),
     sure);
+  if (networks.length > 1) {
+    const title = "The same picture, and what each network says of it";
+    root.append(element("p", {}, `${title}; choose whose answer is shown above.`));
+    root.append(element("div", { class: "scroll" }, element("table", { "aria-label": title },
+      element("thead", {}, element("tr", {}, ...["Network", "It says", "When so sure, right on", "Of all, right on", "Parameters", "Multiply-adds"].map(
+        (name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...lines.map(({ line }) => line)))));
+  }
+  root.append(what);
 });

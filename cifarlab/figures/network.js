@@ -7,18 +7,13 @@ const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCod
 /** Numbers in single precision. */
 const singles = (text) => new Float32Array(bytesOf(text).buffer);
 
-/** Numbers in half precision: a sign, 5 bits of exponent, 10 of fraction. */
-const halves = (text) => Float32Array.from(new Uint16Array(bytesOf(text).buffer), (bits) => {
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  // Without an exponent there is no leading one either: such numbers are near 0.
-  const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
-  return bits >> 15 ? -size : size;
-});
+/** Whole numbers of 8 bits, with their sign. */
+const wholes = (text) => new Int8Array(bytesOf(text).buffer);
 
 /** A network as it was exported, its texts turned into numbers, each weight times its scale. */
 const read = (network) => ({ ...network, steps: network.steps.map((step) => {
   if (step.kind !== "convolution") return step;
-  const [weights, scales] = [halves(step.weights), singles(step.scales)];
+  const [weights, scales] = [Float32Array.from(wholes(step.weights)), singles(step.scales)];
   const length = weights.length / scales.length;
   weights.forEach((weight, n) => { weights[n] = weight * scales[Math.floor(n / length)]; });
   return { ...step, weights, biases: singles(step.biases) };
@@ -123,19 +118,28 @@ const softmax = (scores) => {
   return shares.map((share) => share / sum);
 };
 
+/** A picture's numbers as the network learned them: `pixels` are 0 to 255, as (height, width, 3). */
+const normalised = ({ mean, std }, pixels) =>
+  Float32Array.from(pixels, (value, n) => (value / 255 - mean[n % 3]) / std[n % 3]);
+
 /**
- * What a network that was `read` makes of a picture: `pixels` are 0 to 255, as (height, width, 3).
- * `{ maps, probabilities }`: the class-activation maps, and the softmax of their means.
+ * The answer to a picture, of all maps that were `found` on the way: the last one holds the
+ * class-activation `maps`, and the `probabilities` are the softmax of their means.
  */
-const predict = ({ steps, mean, std }, pixels, height, width) => {
-  const data = Float32Array.from(pixels, (value, n) => (value / 255 - mean[n % 3]) / std[n % 3]);
-  const found = [{ height, width, channels: 3, data }];
-  for (const step of steps) {
-    found.push(STEPS[step.kind](step.sources.map((number) => found[number]), step));
-  }
-  const maps = found.at(-1);
+const answered = (found) => {
+  const last = found.at(-1);
+  const maps = { ...last, data: last.data.slice() };
   const places = maps.height * maps.width;
   const scores = Array.from({ length: maps.channels }, () => 0);
   maps.data.forEach((value, n) => { scores[n % maps.channels] += value / places; });
-  return { maps, probabilities: softmax(scores) };
+  return { maps, probabilities: softmax(scores), found };
+};
+
+/** What a network that was `read` makes of a picture: see `answered`. */
+const predict = (network, pixels, height, width) => {
+  const found = [{ height, width, channels: 3, data: normalised(network, pixels) }];
+  for (const step of network.steps) {
+    found.push(STEPS[step.kind](step.sources.map((number) => found[number]), step));
+  }
+  return answered(found);
 };

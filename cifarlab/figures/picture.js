@@ -78,13 +78,44 @@ const seen = (drawable, width, height) => {
   });
 };
 
+/** The same of a video, which cannot wait: the browser itself shrinks it first. */
+const seenSmall = (drawable, width, height, side = 128) => {
+  const middle = square(width, height);
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [side, side];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(drawable, middle.left, middle.top, middle.side, middle.side, 0, 0, side, side);
+  const { data } = context.getImageData(0, 0, side, side);
+  return asSeen(side, side, (top, count) => data.subarray(4 * top * side, 4 * (top + count) * side));
+};
+
+const ENOUGH = 1024; // pixels of the shorter side: what has more is read smaller
+
+/** Width and height of a picture file, which is not decoded for it, and an element that holds it. */
+const measured = async (file) => {
+  const address = URL.createObjectURL(file);
+  const holder = new Image();
+  await new Promise((resolve, reject) => {
+    [holder.onload, holder.onerror] = [resolve, reject];
+    holder.src = address;
+  }).finally(() => URL.revokeObjectURL(address));
+  return { holder, width: holder.naturalWidth, height: holder.naturalHeight };
+};
+
 /**
- * What `asSeen` leaves of a picture file. Colours are taken as they are written, as Pillow does.
- * Rejects if it is none that this browser can read.
+ * What `asSeen` leaves of a picture file, as `pixels`; colours are taken as they are written, as
+ * Pillow does. A large photograph is decoded smaller, or the page would stand still for seconds:
+ * then its `size` is told. Rejects if it is none that this browser can read.
  */
-const seenOfFile = async (file) => {
-  const picture = await createImageBitmap(file, { colorSpaceConversion: "none" });
+const readPicture = async (file) => {
+  const { holder, width, height } = await measured(file);
+  if (file.type === "image/svg+xml") return { pixels: seen(holder, width, height), size: null };
+  const large = Math.min(width, height) > ENOUGH;
+  const shorter = width < height ? "resizeWidth" : "resizeHeight";
+  const smaller = large ? { [shorter]: ENOUGH, resizeQuality: "high" } : {};
+  const picture = await createImageBitmap(file, { colorSpaceConversion: "none", ...smaller });
   const pixels = seen(picture, picture.width, picture.height);
   picture.close();
-  return pixels;
+  return { pixels, size: large ? { width, height } : null };
 };

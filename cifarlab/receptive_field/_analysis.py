@@ -48,7 +48,7 @@ def analyze(
     size = arguments.pair("size", size, 1, 10_000)
     if channels is not None:
         arguments.whole("channels", channels, 1, 1_000_000)
-    failure = None
+    failure: ValueError | None = None
     taken = [getattr(part, "in_channels", None) for part in module.modules()]
     # A module may list its layers in another order than it runs them: try all, the first first.
     for guess in dict.fromkeys([channels] if channels else [*filter(None, taken), 3]):
@@ -58,4 +58,5 @@ def analyze(
             raise
         except ValueError as error:
             failure = failure or error
+    assert failure, "there is a guess, and it failed"
     raise failure

@@ -76,7 +76,8 @@ def effective(
     if not 0 < magnitude.sum() < math.inf:
         raise ValueError(f"unit {unit} has a gradient of {magnitude.sum()}; no pixel reaches it.")
     share = magnitude / magnitude.sum()
-    centre, sigma, distance = [], [], 0.0
+    centre, sigma = [], []
+    distance = np.zeros((1, 1))  # of each pixel from the centre, squared, in sigmas
     for axis in AXES:
         place, along = np.arange(share.shape[axis]), share.sum(axis=1 - axis)
         # Counted from the first that has a share: rounded, all shares add up to nearly 1 only.
@@ -87,4 +88,5 @@ def effective(
         distance = distance + (scaled**2).reshape((-1, 1) if axis == 0 else (1, -1))
         centre.append(mean)
         sigma.append(deviation)
-    return Effective(share, tuple(centre), tuple(sigma), float(share[distance <= 4].sum()))
+    within = float(share[distance <= 4].sum())
+    return Effective(share, (centre[0], centre[1]), (sigma[0], sigma[1]), within)

@@ -62,12 +62,12 @@ class Feature:
 
     def axes(self, dimension: int) -> set[int]:
         """Axes within `dimension`."""
-        return {part.axis for part in self.dimensions[dimension]} - {None}
+        return {part.axis for part in self.dimensions[dimension] if part.axis is not None}
 
     @property
     def held(self) -> set[int]:
         """Axes within any dimension."""
-        return {part.axis for parts in self.dimensions for part in parts} - {None}
+        return {axis for dimension in range(len(self.dimensions)) for axis in self.axes(dimension)}
 
     def mixed(self, dimension: int) -> bool:
         """Whether places along `dimension` see different things, but count as one unit."""
@@ -181,7 +181,7 @@ def carry(op: Operation, input: Feature, sources: Iterable[int | None], shape=No
         parts = () if source is None else input.dimensions[source]
         if math.prod(part.size for part in parts) != size or not parts:
             held = [part for part in parts if part.axis is not None]
-            mixed = bool(parts) and input.mixed(source)
+            mixed = any(part.mixed for part in parts)
             parts = (Part(size, held[0].axis if len(held) == 1 else None, mixed),)
         dimensions.append(parts)
     return tuple(dimensions)
@@ -218,7 +218,7 @@ def along(input: Feature, dims: Iterable[int]) -> Feature:
 Target = int | None  # the dimension of the result that an input's dimension goes to; None: summed
 
 
-def bounds(parts: Iterable[Part]) -> list[int]:
+def bounds(parts: Sequence[Part]) -> list[int]:
     """How many elements lie to the right of each part's left edge."""
     return [*itertools.accumulate((part.size for part in reversed(parts)), lambda a, b: a * b)]
 
@@ -253,15 +253,15 @@ def combine(
     dimensions: list[tuple[Part, ...]] = []
     digits: list[list[tuple[int, int]]] = []  # of each dimension: (axis, scale) from the left
     for d, size in enumerate(shape):
-        parts = [
+        meeting = [
             f.dimensions[k]
             for f, targets in inputs
             for k, target in enumerate(targets)
             if target == d and (f.shape[k] == size or d in offsets)
         ]
-        held = [each for each in parts if any(p.axis is not None and p.size > 1 for p in each)]
-        mixed = any(part.mixed for each in parts for part in each)
-        keep_one = size == 1 and any(p.axis is not None for each in parts for p in each)
+        held = [each for each in meeting if any(p.axis is not None and p.size > 1 for p in each)]
+        mixed = any(part.mixed for each in meeting for part in each)
+        keep_one = size == 1 and any(p.axis is not None for each in meeting for p in each)
         if not held and d not in single and not keep_one:
             dimensions.append((Part(size, None, mixed),))
             digits.append([])
@@ -349,6 +349,13 @@ def on_axes(op: Operation, input: Feature, dims: Iterable[int]) -> Feature:
     return combine(op, [(input, range(count))], input.shape, single=dims)
 
 
+def axis_along(input: Feature, dimension: int) -> int:
+    """The one axis of `dimension`, as `on_axes` gives it one."""
+    (part,) = input.dimensions[dimension]
+    assert part.axis is not None, "on_axes was called before"
+    return part.axis
+
+
 def slide(
     op: Operation, input: Feature, dims: Sequence[int], steps: Iterable[Step], geometry=None,
     channels: Steps | None = None,
@@ -358,7 +365,7 @@ def slide(
     sized = dict(channels or {})
     dimensions = [*carry(op, input, [*range(len(op.shape) - len(dims)), *[None] * len(dims)])]
     for d, step in zip(dims, steps, strict=True):
-        axis = input.dimensions[d][0].axis
+        axis = axis_along(input, d)
         sized[axis] = (step, op.shape[d])
         dimensions[d] = (Part(op.shape[d], axis),)
     return derive(input, tuple(dimensions), sized, geometry)

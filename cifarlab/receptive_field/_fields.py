@@ -17,7 +17,7 @@ from torch.fx.node import map_aggregate  # applies a function inside tuples, lis
 
 from cifarlab import _arguments as arguments
 from cifarlab.receptive_field._shapes import Map
-from cifarlab.receptive_field._taps import AXES, Boxes, Grid, follow, hand_back
+from cifarlab.receptive_field._taps import HEIGHT, WIDTH, Boxes, Grid, follow, hand_back
 
 Pair = tuple[int | None, int | None]  # (y, x); None where the units of a map differ
 
@@ -52,22 +52,23 @@ class Field:
     @property
     def units(self) -> tuple[int, int]:
         """Height and width of the feature map."""
-        return self.grid.units
+        height, width = self.grid.units
+        return height, width
 
     @property
     def size(self) -> Pair:
         """Pixels from the first that a unit sees to the last, both counted."""
-        return tuple(self.along(axis)[0] for axis in AXES)
+        return self.along(HEIGHT)[0], self.along(WIDTH)[0]
 
     @property
     def stride(self) -> Pair:
         """Pixels from one unit's field to the next one's; 0 where all see the same."""
-        return tuple(self.along(axis)[1] for axis in AXES)
+        return self.along(HEIGHT)[1], self.along(WIDTH)[1]
 
     @property
     def start(self) -> Pair:
         """First pixel of unit 0; that of unit u is start + stride * u."""
-        return tuple(self.along(axis)[2] for axis in AXES)
+        return self.along(HEIGHT)[2], self.along(WIDTH)[2]
 
     def along(self, axis: int) -> tuple[int | None, int | None, int | None]:
         """Size, stride and start on one axis, of unclipped fields; None where units differ."""
@@ -100,7 +101,8 @@ class Field:
     @property
     def centre(self) -> tuple[int, int]:
         """The unit in the middle; of an even number, the one behind the middle."""
-        return tuple(units // 2 for units in self.units)
+        height, width = self.units
+        return height // 2, width // 2
 
     def check(self, y: int, x: int) -> None:
         """Raises: TypeError or ValueError if there is no unit (y, x)."""
@@ -123,8 +125,8 @@ class Field:
                 boxes.append((top, left, bottom, right))
         if not boxes:
             return None
-        top, left, bottom, right = zip(*boxes, strict=True)
-        return Box(min(top), min(left), max(bottom), max(right))
+        tops, lefts, bottoms, rights = zip(*boxes, strict=True)
+        return Box(min(tops), min(lefts), max(bottoms), max(rights))
 
     def taps(self, y: int, x: int) -> np.ndarray:
         """Which pixels unit (y, x) sees: (H, W) bool, with the holes that dilation leaves."""
@@ -151,7 +153,8 @@ class Field:
     def walk(self, y: int, x: int, dtype: type) -> dict[Grid, np.ndarray]:
         """From unit (y, x) back through every grid to the image, adding up where ways meet."""
         self.check(y, x)
-        weights = {grid: np.zeros(grid.units, dtype) for grid in (self.analysis.image, self.grid)}
+        ends = (self.analysis.image, self.grid)
+        weights: dict[Grid, np.ndarray] = {grid: np.zeros(grid.units, dtype) for grid in ends}
         weights[self.grid][y, x] = 1
         for grid in reversed(self.analysis.grids):
             for source, ways in grid.links if grid in weights else ():
@@ -165,9 +168,9 @@ class Row(NamedTuple):
 
     layer: str
     units: tuple[int, int]
-    kernel: Pair | None
-    stride: Pair | None
-    dilation: Pair | None
+    kernel: tuple[int, ...] | None
+    stride: tuple[int, ...] | None
+    dilation: tuple[int, ...] | None
     size: Pair
     jump: Pair
     start: Pair
@@ -179,7 +182,7 @@ class Table(list[Row]):
     def cells(self) -> list[list[str]]:
         """Head and rows as text: 3 for (3, 3), 3x1 for (3, 1), - where units differ."""
 
-        def text(value: Pair | None) -> str:
+        def text(value: tuple[int | None, ...] | None) -> str:
             parts = ["-" if each is None else str(each) for each in value or ("",)]
             return parts[0] if len(set(parts)) == 1 else "x".join(parts)
 
@@ -276,7 +279,7 @@ class Analysis:
         if name not in self.calls and self.missing:
             raise KeyError(f"{name or 'the output'} was not reached: {self.missing}")
         if name not in self.calls:
-            close = difflib.get_close_matches(name, self.names) or self.names[:5]
+            close = difflib.get_close_matches(str(name), self.names) or self.names[:5]
             raise KeyError(f"no module {name!r} ran; some that did: {', '.join(close)}")
         return map_aggregate(
             self.calls[name],
@@ -294,6 +297,9 @@ class Analysis:
         table = Table()
         for grid, label in self.labels.items():
             seen = Field(self, grid)
-            geometry = grid.geometry or (None, None, None)
-            table.append(Row(label, seen.units, *geometry, seen.size, seen.stride, seen.start))
+            kernel, stride, dilation = grid.geometry or (None, None, None)
+            row = Row(
+                label, seen.units, kernel, stride, dilation, seen.size, seen.stride, seen.start
+            )
+            table.append(row)
         return table

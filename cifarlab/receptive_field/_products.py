@@ -14,6 +14,7 @@ from cifarlab.receptive_field._features import (
     Feature,
     Part,
     along,
+    axis_along,
     collapse,
     combine,
     derive,
@@ -118,7 +119,7 @@ def through_matrix(op, input: Feature, dim: int, matrix: Tensor, rows: bool) -> 
     listed = np.full((len(seen), width), ABSENT)
     for row, line in enumerate(seen):
         listed[row, : line.sum()] = np.flatnonzero(line)
-    axis = input.dimensions[dim][0].axis
+    axis = axis_along(input, dim)
     dimensions = list(input.dimensions)
     dimensions[dim] = (Part(len(seen), axis),)
     result = derive(input, tuple(dimensions), {axis: (table(listed), len(seen))})

@@ -72,15 +72,17 @@ def record(
             dtype = next(dtypes, torch.float32)
             image = torch.empty(1, channels, *size, dtype=dtype, device="meta")
             image = image.requires_grad_().clone()  # unlike its source, a clone may be written to
-            recorder.attach(image, Feature(*recorder.grids, plain(image.shape, AXES)))
+            (grid,) = recorder.grids
+            recorder.attach(image, Feature(grid, plain(image.shape, AXES)))
             recorder.watch(network)
             with recorder:
                 output = network(image)
         if not any(isinstance(each, Map) for each in flatten(recorder.calls[""])):
             raise ValueError(f"the output is {type(output).__name__} and shows no map of the image")
     except Exception as error:
-        refusal = error
-        if not isinstance(error, Unsupported):
+        if isinstance(error, Unsupported):
+            refusal: Refused = error
+        else:
             refusal = Refused(
                 f"{type(module).__name__} cannot be analysed on {size[0]} x {size[1]} pixels of "
                 f"{channels} channels. In {recorder.where()}: {told(error)}.{advice(error)}"
@@ -121,7 +123,7 @@ class Recorder(TorchFunctionMode):
     def __init__(self, image: Grid, through_gates: bool) -> None:
         super().__init__()
         self.through_gates = through_gates
-        self.grids = {image: None}  # a dict for its order: inputs before outputs
+        self.grids: dict[Grid, None] = {image: None}  # for its order: inputs before outputs
         self.labels: dict[Grid, str] = {}  # of the maps that the table shows
         self.calls: dict[str, Any] = {}  # what each call of a module gave
         self.maps: dict[tuple, Map] = {}  # features as maps, each made once
@@ -192,7 +194,7 @@ class Recorder(TorchFunctionMode):
 
     def attach(self, tensor: Tensor, feature: Feature) -> None:
         """Remember what `tensor` is, until something changes it."""
-        tensor._feature = feature, version(tensor)
+        note(tensor, _feature=(feature, version(tensor)))
         self.add(feature.grid)
 
     def add(self, grid: Grid) -> None:
@@ -257,18 +259,18 @@ class Recorder(TorchFunctionMode):
         result = function(*args, **kwargs)
         if isinstance(result, Tensor):
             if result.is_meta:
-                result._constant = True
+                note(result, _constant=True)
             elif own == "__getitem__" and result._is_view():
-                result._origin = args
+                note(result, _origin=args)
             if any(
                 isinstance(each, nn.Parameter) or hasattr(each, "_learned")
                 for each in constants((args, kwargs))
             ):
-                result._learned = True
+                note(result, _learned=True)
         elif self.empty or not isinstance(result, torch.Size | torch.dtype | int | bool | str):
             for each in constants(result):
                 if each.is_meta:
-                    each._constant = True
+                    note(each, _constant=True)
         return result
 
     def answer(self, function, own: str, args) -> Any:
@@ -315,13 +317,14 @@ class Recorder(TorchFunctionMode):
         for tensor, feature in zip(results, outputs, strict=True):
             self.attach(tensor, feature)
         if name == "getitem" and results[0]._is_view():
-            results[0]._origin = args
+            note(results[0], _origin=args)
+        assumed = getattr(target, "_assumed", None)
         if name in FINITE:
-            results[0]._assumed = FINITE[name]
-        elif name in ("all", "any", "logical_not", "invert") and hasattr(target, "_assumed"):
-            results[0]._assumed = target._assumed == (name in ("all", "any"))
+            note(results[0], _assumed=FINITE[name])
+        elif name in ("all", "any", "logical_not", "invert") and assumed is not None:
+            note(results[0], _assumed=assumed == (name in ("all", "any")))
         if origin:
-            self.write_back(target, outputs[0])
+            self.write_back(origin, outputs[0])
         if name in rules.RESHAPES.split() or name in ("view", "permute"):
             self.told.add(outputs[0].grid)  # the same units, laid out anew
         elif self.running and not is_layer(self.running[-1][1]):
@@ -335,12 +338,12 @@ class Recorder(TorchFunctionMode):
         empty = torch.empty_like(constant, device="meta")
         torch.utils.swap_tensors(constant, empty)
         if origin:
-            constant._origin = origin
-        empty._overwritten = True  # what had its data; views of it are stale
+            note(constant, _origin=origin)
+        note(empty, _overwritten=True)  # what had its data; views of it are stale
 
-    def write_back(self, view: Tensor, feature: Feature) -> None:
-        """After a change of `view`: what it was cut from has changed there."""
-        base, index = view._origin
+    def write_back(self, origin: tuple[Tensor, Any], feature: Feature) -> None:
+        """After a change of a view, to `feature`: its `origin`, tensor and index, changed there."""
+        base, index = origin
         old = getattr(base, "_feature", (base,))[0]
         if old is base:
             self.overwrite(base)
@@ -350,7 +353,7 @@ class Recorder(TorchFunctionMode):
         new = setitem(operation, old, places(index), feature)
         self.attach(base, new)
         if hasattr(base, "_origin"):
-            self.write_back(base, new)
+            self.write_back(base._origin, new)
 
 
 # What gives its first argument the shape or type of its second.
@@ -375,6 +378,12 @@ def is_in_place(own: str) -> bool:
             own.startswith("__i") and own not in ("__invert__", "__index__", "__int__")
         )
     return own.endswith("_")
+
+
+def note(tensor: Tensor, **facts: Any) -> None:
+    """Write `facts` on the tensor, as attributes of it."""
+    for name, fact in facts.items():
+        setattr(tensor, name, fact)
 
 
 def version(tensor: Tensor) -> int | None:

@@ -5,7 +5,7 @@ Lesson: Receptive fields.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from cifarlab.receptive_field._features import (
     Feature,
     Operation,
     Part,
+    axis_along,
     bounds,
     combine,
     common,
@@ -50,8 +51,9 @@ def cut(
     parts = input.dimensions[dim]
     if (first, count, stride) == (0, size, 1):
         return input
-    if input.pieces and input.pieces[0] == dim and stride == 1:
-        return cut_pieces(op, input, dim, first, count)
+    along, pieces = input.pieces or (None, ())
+    if along == dim and stride == 1:
+        return cut_pieces(op, pieces, dim, first, count)
     dimensions = list(input.dimensions)
     if not input.axes(dim):
         dimensions[dim] = (Part(count, None, input.mixed(dim)),)
@@ -69,16 +71,18 @@ def cut(
         kept[dim] = (*kept[dim], *parts[1:])
         return Feature(result.grid, tuple(kept))
     input = on_axes(op, input, [dim])
-    axis = input.dimensions[dim][0].axis
+    axis = axis_along(input, dim)
     dimensions = list(input.dimensions)
     dimensions[dim] = (Part(count, axis),)
     return derive(input, tuple(dimensions), {axis: (window(stride=stride, padding=-first), count)})
 
 
-def cut_pieces(op: Operation, input: Feature, dim: int, first: int, count: int) -> Feature:
-    """As `cut`, of what is known to lie side by side."""
+def cut_pieces(
+    op: Operation, pieces: Iterable[tuple[int, Feature]], dim: int, first: int, count: int
+) -> Feature:
+    """As `cut`, of what is known to lie side by side: sizes and features."""
     start, chosen = 0, []
-    for size, piece in input.pieces[1]:
+    for size, piece in pieces:
         low, high = max(first, start), min(first + count, start + size)
         if low < high:
             chosen.append((high - low, cut(op, piece, dim, low - start, high - low)))
@@ -346,7 +350,7 @@ def keep_ones(input: Feature, dimensions: Dimensions, shape, ones: set[int]) -> 
     for d in range(1, min(len(shape), len(input.shape)) + 1):
         axes = input.axes(-d) & ones
         if len(axes) == 1 and input.shape[-d] == 1 and shape[-d] == 1:
-            made[-d] = (Part(1, *axes),)
+            made[-d] = (Part(1, axes.pop()),)
     return tuple(made)
 
 
@@ -441,9 +445,10 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     numbers of the units, from 1; a 0 in the result has come from nowhere.
     """
     shape = tuple(op.shape)
-    seen: list[tuple[int, int, np.ndarray]] = []
+    seen: list[tuple[int, int | None, np.ndarray]] = []
     for n, input in enumerate(inputs):
-        for axis in [a for a in sorted(input.held) if input.grid.units[a] > 1] or [None]:
+        moving: list[int | None] = [a for a in sorted(input.held) if input.grid.units[a] > 1]
+        for axis in moving or [None]:
             tensors = [torch.zeros(other.shape, dtype=torch.int64) for other in inputs]
             tensors[n] = numbers(input, axis)
             seen.append((n, axis, place(*tensors).reshape(shape).numpy() - 1))
@@ -456,18 +461,19 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     axes = {d: n for n, d in enumerate(deciding)}
     ways = [[Look(SAME, ())] * len(input.grid.units) for input in inputs]
     absent: list[tuple[int, Look]] = []
-    for n, axis, array in seen:
+    for n, along, array in seen:
         own = [d for d in deciding if (array != array.take([0], d)).any()]
         listed = array[tuple(slice(None) if d in own else 0 for d in range(len(shape)))]
         scales = [math.prod(shape[d] for d in own[k + 1 :]) for k in range(len(own))]
-        count = inputs[n].grid.units[axis] if axis is not None else 1
+        count = inputs[n].grid.units[along] if along is not None else 1
         look = Look(
-            listing(listed.ravel(), count), tuple(zip(map(axes.get, own), scales, strict=True))
+            listing(listed.ravel(), count),
+            tuple(zip([axes[d] for d in own], scales, strict=True)),
         )
-        if axis is None:
+        if along is None:
             absent.append((n, look))
         else:
-            ways[n][axis] = look
+            ways[n][along] = look
     sources = [input.grid for input in inputs]
     for n, look in absent:  # one unit: here it is seen, there it is not
         if look.digits:
@@ -535,6 +541,7 @@ def as_map(input: Feature) -> Map:
         return Map(input.grid, tuple(layout))
     op = Operation("the map", "", [shape], False, as_map)
     holding = [d for d in range(count) if any(units[axis] > 1 for axis in input.axes(d))]
+    dims: tuple[int, ...]
     if count >= 4:
         channels_last = count == 4 and 1 in holding and 3 not in holding
         dims = (1, 2) if channels_last else (count - 2, count - 1)

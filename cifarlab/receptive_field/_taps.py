@@ -180,8 +180,14 @@ def interpolated(units: int, count: int, scale: float | None, corners: bool, ker
         shift = (ratio - 1) / 2  # the corners of the pixels match, not their centres
     parts = math.lcm(ratio.denominator, shift.denominator)
     offsets = np.arange(kernel) - (kernel // 2 - 1)
-    numbers = {"ratio": int(ratio * parts), "shift": int(shift * parts), "parts": parts}
-    return Step(partial(taps_of_interpolated, **numbers, offsets=offsets), "replicate")
+    taps = partial(
+        taps_of_interpolated,
+        ratio=int(ratio * parts),
+        shift=int(shift * parts),
+        parts=parts,
+        offsets=offsets,
+    )
+    return Step(taps, "replicate")
 
 
 def taps_of_antialiased(outputs: np.ndarray, ratio: Fraction, reach: Fraction) -> np.ndarray:
@@ -199,7 +205,7 @@ def antialiased(units: int, count: int, scale: float | None, corners: bool, kern
     """
     own = sampling(units, count, scale)
     ratio = Fraction(units - 1, max(count - 1, 1)) if corners else own
-    reach = Fraction(kernel, 2) * max(ratio, 1)
+    reach = Fraction(kernel, 2) * max(ratio, Fraction(1))
     return Step(partial(taps_of_antialiased, ratio=ratio, reach=reach))
 
 
@@ -222,8 +228,7 @@ def digit(
 
     Of a number of several digits, the one that runs up to `count`.
     """
-    numbers = {"by": by, "count": count, "offset": offset, "low": low, "high": high}
-    return Step(partial(taps_of_digit, **numbers))
+    return Step(partial(taps_of_digit, by=by, count=count, offset=offset, low=low, high=high))
 
 
 def taps_listed(outputs: np.ndarray, listed: np.ndarray) -> np.ndarray:
@@ -284,7 +289,7 @@ class Grid:
 
     units: tuple[int, ...]
     links: tuple[tuple["Grid", tuple[Look, ...]], ...] = ()
-    geometry: tuple[tuple[int, ...], ...] | None = None
+    geometry: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None
     loose: str | None = None
 
     def __post_init__(self) -> None:
@@ -340,7 +345,7 @@ class Spans(NamedTuple):
             order = [labels.index(axis) for axis in axes]
             first, last = first.transpose(order), last.transpose(order)
         else:  # together, where one axis decides on two
-            index, k = [], len(self.axes)
+            indices, k = [], len(self.axes)
             for n, (own, start) in enumerate(zip(self.axes, self.begin, strict=True)):
                 drivers, taps = looks[own]
                 order = [*np.argsort(drivers), len(drivers)]
@@ -349,10 +354,10 @@ class Spans(NamedTuple):
                     shape[axes.index(axis)] = size
                 shape[len(axes) + n] = taps.shape[-1]
                 placed = np.where(taps == ABSENT, -1, taps - start).transpose(order)
-                index.append(placed.reshape(shape))
+                indices.append(placed.reshape(shape))
             beyond = tuple(range(len(axes), len(axes) + k))
-            first = first[tuple(index)].min(axis=beyond)
-            last = last[tuple(index)].max(axis=beyond)
+            first = first[tuple(indices)].min(axis=beyond)
+            last = last[tuple(indices)].max(axis=beyond)
         for d in reversed(range(len(axes))):  # what does not depend on an axis forgets it
             same = [(ends == ends.take([0], d)).all() for ends in (first, last) if len(axes) > 1]
             if all(same) and same:
@@ -406,7 +411,8 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
             if not all(set(a.axes) <= set(b.axes) or set(b.axes) <= set(a.axes) for a, b in pairs):
                 continue
             if blind == known or sum(not a.same(b) for a, b in pairs) < 2:
-                box = tuple(a.union(b) for a, b in pairs)
+                y, x, there = (a.union(b) for a, b in pairs)
+                box = (y, x, there)
                 blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
                 merged[n] = blind, box
                 break
@@ -420,7 +426,7 @@ def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
     """What every unit sees; `real`: in the image, otherwise as if all maps went on for ever."""
     # Backwards: which units, virtual ones included, does anyone look at?
     asked = {grid: [(0, max(n, 1 if real else 2) - 1) for n in grid.units] for grid in grids}
-    looks = {}
+    looks: dict[tuple[Grid, int, int], tuple[tuple[int, ...], np.ndarray]] = {}
     for grid in reversed(grids):
         places = [np.arange(first, last + 1) for first, last in asked[grid]]
         for link, (source, ways) in enumerate(grid.links):
@@ -438,8 +444,9 @@ def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
     for axis, (first, last) in enumerate(asked[grids[0]]):
         pixels = np.arange(first, last + 1)
         image.append(Spans((axis,), (first,), pixels, pixels))
+    rows, columns = image
     here = np.zeros((), int)
-    seen = {grids[0]: [(*image, Spans((), (), here, here))]}
+    seen: dict[Grid, list[Boxes]] = {grids[0]: [(rows, columns, Spans((), (), here, here))]}
     for grid in grids[1:]:
         begin = [first for first, _ in asked[grid]]
         boxes = []
@@ -448,7 +455,8 @@ def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
             for y, x, there in seen[source]:
                 tracks = [spans.follow(steps, begin) for spans in (y, x, there)]
                 for axis in {*range(len(ways))} - {*y.axes, *x.axes, *there.axes}:
-                    tracks[2] = narrow(tracks[2], *steps[axis], begin)
+                    axes, taps = steps[axis]
+                    tracks[2] = narrow(tracks[2], axes, taps, begin)
                 boxes.append(settle(tracks))
         seen[grid] = merge(boxes)
     return seen
@@ -480,7 +488,8 @@ def settle(tracks: list[Spans]) -> Boxes:
                 np.where(blind, NOTHING, b.first.reshape(spread[1])),
                 np.where(blind, -NOTHING, b.last.reshape(spread[1])),
             )
-    return tuple(tracks)
+    y, x, there = tracks
+    return y, x, there
 
 
 def narrow(there: Spans, axes: tuple[int, ...], taps: np.ndarray, begin) -> Spans:
@@ -508,7 +517,8 @@ def hand_back(weights: np.ndarray, grid: Grid, source: Grid, ways: tuple[Look, .
 
     True and false are added to "either".
     """
-    held = list(range(weights.ndim))  # which axis of the grid a dimension is, or (axis,) of source
+    # Which axis of the grid a dimension is, or (axis,) of the source.
+    held: list[int | tuple[int]] = [*range(weights.ndim)]
     for outputs, inputs in together(ways):
         axes = [held.index(axis) for axis in outputs]
         rest = [d for d in range(weights.ndim) if d not in axes]
@@ -521,9 +531,8 @@ def hand_back(weights: np.ndarray, grid: Grid, source: Grid, ways: tuple[Look, .
         held = [*((axis,) for axis in inputs), *(held[d] for d in rest)]
     unasked = [d for d, axis in enumerate(held) if not isinstance(axis, tuple)]
     if unasked:
-        weights = (
-            weights.any(tuple(unasked)) if weights.dtype == bool else weights.sum(tuple(unasked))
-        )
+        add_up = np.any if weights.dtype == bool else np.sum
+        weights = add_up(weights, axis=tuple(unasked))
         held = [axis for axis in held if isinstance(axis, tuple)]
     return weights.transpose([held.index((axis,)) for axis in range(len(ways))])
 

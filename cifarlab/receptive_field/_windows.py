@@ -17,6 +17,7 @@ from cifarlab.receptive_field._features import (
     Operation,
     Part,
     Steps,
+    axis_along,
     carry,
     collapse,
     combine,
@@ -86,11 +87,9 @@ def conv(op, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
 
 def holed(grid: Grid, dims, result: Feature, taps: np.ndarray) -> Grid:
     """A convolution's `grid`, looking at `taps` only, a mask of the kernel's shape."""
-    axes = [result.dimensions[d][0].axis for d in dims]
+    axes = [axis_along(result, d) for d in dims]
     ((source, ways),) = grid.links
-    rows: dict[bytes, list[tuple[int, ...]]] = {}
-    for row in np.ndindex(taps.shape[:-1]):
-        rows.setdefault(taps[row].tobytes(), []).append(row)
+
     links = []
     for row in np.argwhere(taps.any(axis=-1)):  # a link for each line along the last axis
         looks = list(ways)
@@ -112,11 +111,11 @@ def mixing(input: Feature, dim: int, groups: int, outputs: int) -> Steps:
     """How output channels look along the axis that the channels hold, if they hold one."""
     if not input.axes(dim):
         return {}
-    (part,) = input.dimensions[dim]
+    axis, channels = axis_along(input, dim), input.shape[dim]
     if groups == 1:
-        return {part.axis: (whole(part.size), 1)}
-    listed = np.arange(part.size).reshape(groups, -1).repeat(outputs // groups, axis=0)
-    return {part.axis: (table(listed), outputs)}
+        return {axis: (whole(channels), 1)}
+    listed = np.arange(channels).reshape(groups, -1).repeat(outputs // groups, axis=0)
+    return {axis: (table(listed), outputs)}
 
 
 def conv_transpose(

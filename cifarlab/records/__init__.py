@@ -133,7 +133,9 @@ def extend(record: Record, epoch: Epoch) -> Record:
         },
         test_accuracy=final if on_test else None,
         validation_accuracy=None if on_test else final,
-        best_epoch_on_test=max(scored, key=scored.get) if on_test and len(scored) > 1 else None,
+        best_epoch_on_test=(
+            max(scored, key=lambda number: scored[number]) if on_test and len(scored) > 1 else None
+        ),
     )
 
 

@@ -13,24 +13,25 @@ read it. What it holds counts as run: to run it anew, move the summary away.
 import functools
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
 from torch import nn
 
-import cifarlab.runs
-from cifarlab import data, engine, model, receptive_field, recipes, records
+from cifarlab import data, engine, model, numerics, receptive_field, recipes, records, runs
 from cifarlab._files import replacing
+from cifarlab.cli import describe
+from cifarlab.schema import Epoch
 
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
 LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
-SCHEDULES = {  # how the rate runs, and by what the recipe's own peak rates are divided
+# How the rate runs, and by what the recipe's own peak rates are divided.
+SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "one cycle": ({}, [0.5, 1, 2]),
     "cosine": ({"anneal": "cos", "warmup_share": 0.0, "start_divisor": 1.0}, [1, 2, 4]),
     "steps": ({"anneal": "steps"}, [1, 2, 4]),
@@ -55,9 +56,9 @@ class Arm:
         """The recipe with its changes."""
         return recipes.get(self.recipe, **self.changes)
 
-    def folder(self, runs: Path, seed: int) -> Path:
+    def folder(self, parent: Path, seed: int) -> Path:
         """Where a run of it lies."""
-        return runs / f"{self.name.replace(',', '').replace(' ', '-')}-seed{seed}"
+        return parent / f"{self.name.replace(',', '').replace(' ', '-')}-seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -147,29 +148,73 @@ EXPERIMENTS = {
 }
 
 
-def commands(
-    experiment: Experiment, runs: Path, summed: dict, options: list[str]
-) -> Iterator[list[str]]:
-    """The `cifarlab` commands of the runs that are neither finished nor in `summed`."""
+@dataclass(frozen=True)
+class Setting:
+    """What a run is made on and with, beside what its arm says: options of `cifarlab train`."""
+
+    data: str = "cifar10"
+    device: str | None = None
+    precision: str | None = None
+    workers: int = 0
+
+    def options(self) -> list[str]:
+        """As the command line takes them: those that differ from what it would take anyway."""
+        given = {
+            name: value for name, value in vars(self).items() if value != getattr(Setting, name)
+        }
+        return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that an experiment lacks: of one arm, with one seed, into the folder `out`."""
+
+    arm: Arm
+    seed: int
+    out: Path
+    scored_on: str
+    setting: Setting
+
+    @property
+    def begun(self) -> bool:
+        """Has its folder a checkpoint to go on from?"""
+        return (self.out / "checkpoint.pt").exists()
+
+    def command(self) -> list[str]:
+        """The command that makes it, here or on another machine."""
+        changes = [
+            f"--change={name}={value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in self.arm.changes.items()
+        ]
+        seed_and_out = ["--seed", str(self.seed), "--out", str(self.out)]
+        validation = ["--validation"] * (self.scored_on == "validation")
+        resume = ["--resume"] * self.begun
+        how = [*validation, *resume, *self.setting.options()]
+        return ["cifarlab", "train", self.arm.recipe, *changes, *seed_and_out, *how]
+
+    def train(self) -> Iterator[Epoch]:
+        """Do what the command would; yield what each epoch did."""
+        chosen = numerics.fastest(self.setting.device, self.setting.precision)
+        return runs.train(
+            self.arm.changed_recipe(),
+            self.out,
+            *images(self.setting.data == "synthetic", self.scored_on),
+            seed=self.seed,
+            scored_on=self.scored_on,
+            resume=self.begun,
+            workers=self.setting.workers,
+            numerics=chosen,
+        )
+
+
+def missing(experiment: Experiment, folder: Path, summed: dict, setting: Setting) -> Iterator[Run]:
+    """The runs that are neither finished in `folder` nor in `summed`."""
     for arm in experiment.arms:
         known = known_runs(arm, summed)
         for seed in arm.seeds:
-            out = arm.folder(runs, seed)
-            if seed in known or finished(out):
-                continue
-            changes = [
-                f"--change={name}={value if isinstance(value, str) else json.dumps(value)}"
-                for name, value in arm.changes.items()
-            ]
-            validation = ["--validation"] * (experiment.scored_on == "validation")
-            resume = ["--resume"] * (out / "checkpoint.pt").exists()
-            seed_and_out = ["--seed", str(seed), "--out", str(out)]
-            yield ["train", arm.recipe, *changes, *seed_and_out, *validation, *resume, *options]
-
-
-def run(command: list[str]) -> int:
-    """Exit status of a `cifarlab` command, in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "cifarlab.cli", *command]).returncode
+            out = arm.folder(folder, seed)
+            if seed not in known and not finished(out):
+                yield Run(arm, seed, out, experiment.scored_on, setting)
 
 
 def finished(out: Path) -> bool:
@@ -188,19 +233,19 @@ def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
     }
 
 
-def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
-    """All that the lessons read: what `summed` holds, and the runs in `runs`, arm by arm.
+def summary(experiment: Experiment, folder: Path, summed: dict) -> dict:
+    """All that the lessons read: what `summed` holds, and the runs in `folder`, arm by arm.
 
     Raises: ValueError if no run is finished, one was not made as its arm says, or not all learned
     from the same images.
     """
     arms = [
-        summed_up(arm, runs, known_runs(arm, summed), experiment.scored_on)
+        summed_up(arm, folder, known_runs(arm, summed), experiment.scored_on)
         for arm in experiment.arms
     ]
     if not any(arms):
         first = experiment.arms[0]
-        raise ValueError(f"no run is finished; the first would be {first.folder(runs, 0)}.")
+        raise ValueError(f"no run is finished; the first would be {first.folder(folder, 0)}.")
     learned_from = {run["data"] for arm in arms if arm for run in arm["runs"]}
     if len(learned_from) > 1:
         raise ValueError(
@@ -214,11 +259,11 @@ def summary(experiment: Experiment, runs: Path, summed: dict) -> dict:
     }
 
 
-def summed_up(arm: Arm, runs: Path, known: dict[int, dict], scored_on: str) -> dict | None:
+def summed_up(arm: Arm, folder: Path, known: dict[int, dict], scored_on: str) -> dict | None:
     """The runs of one arm, and what they say together; None if there is none."""
     for seed in arm.seeds:
-        if seed not in known and finished(arm.folder(runs, seed)):
-            known[seed] = one_run(arm, arm.folder(runs, seed), scored_on)
+        if seed not in known and finished(arm.folder(folder, seed)):
+            known[seed] = one_run(arm, arm.folder(folder, seed), scored_on)
     if not known:
         return None
     recipe = arm.changed_recipe()
@@ -252,21 +297,21 @@ def one_run(arm: Arm, folder: Path, scored_on: str) -> dict:
 def view(network: nn.Module) -> dict:
     """How far a unit in the middle of the last map sees, in pixels, and how much of it, 0 to 1."""
     last = receptive_field.analyze(network, (32, 32)).last_map
-    middle = last.units[0] // 2, last.units[1] // 2
-    return {"receptive_field": last.size[0], "coverage": last.coverage(*middle)}
+    assert last, "all networks here end with a map"
+    return {"receptive_field": last.size[0], "coverage": last.coverage(*last.centre)}
 
 
 def whole_training_set(record: records.Record, run: Path) -> float:
     """Accuracy on all images that a run learned from, as they are, not augmented."""
-    train = training_images(record.data.startswith(data.SYNTHETIC), record.scored_on)
+    train, _ = images(record.data.startswith(data.SYNTHETIC), record.scored_on)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     return engine.evaluate(records.load_network(run), data.batches(train, plain, 1000)).accuracy
 
 
-@functools.cache  # read and checked once, however many runs learned from them
-def training_images(synthetic: bool, scored_on: str) -> data.Split:
-    """What the runs of an experiment learned from."""
-    return cifarlab.runs.splits(synthetic=synthetic, validation=scored_on == "validation")[0]
+@functools.cache  # read and checked once, however many runs learn from them
+def images(synthetic: bool, scored_on: str) -> tuple[data.Split, data.Split]:
+    """What the runs of an experiment learn from, and what they are scored on."""
+    return runs.splits(synthetic=synthetic, validation=scored_on == "validation")
 
 
 def interval(values: list[float], *, of_next: bool = False) -> list[float] | None:
@@ -281,29 +326,30 @@ def interval(values: list[float], *, of_next: bool = False) -> list[float] | Non
     return [float(np.mean(values) - width), float(np.mean(values) + width)]
 
 
-def conduct(name: str, runs: Path, passed_on: list[str], *, only: str = "") -> int:
-    """Run what is missing in a folder of `runs`, with further options, and sum up; 0, or a run's
-    exit status. `only` "print" shows the commands, "collect" sums up.
+def conduct(name: str, folder: Path, setting: Setting = Setting(), *, only: str = "") -> None:
+    """Make the runs that are missing in `folder`, in one `setting`, and sum up.
 
-    Raises: ValueError if there is no such experiment, or nothing to sum up.
+    `only` "print" shows their commands, "collect" sums up.
+
+    Raises: ValueError if there is no such experiment, or nothing to sum up. And what `runs.train`
+    raises; then the same call goes on from there.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(EXPERIMENTS)}.")
-    experiment, runs = EXPERIMENTS[name], runs / name
+    experiment, folder = EXPERIMENTS[name], folder / name
     target = records.EXPERIMENTS / f"{name}.json"
     summed = records.experiment(name) if target.exists() else {"arms": []}
-    missing = [] if only == "collect" else list(commands(experiment, runs, summed, passed_on))
+    lacking = [] if only == "collect" else list(missing(experiment, folder, summed, setting))
     if only == "print":
-        print(*(shlex.join(["cifarlab", *command]) for command in missing), sep="\n")
-        return 0
-    for command in engine.progress(missing, name):
-        print("cifarlab", shlex.join(command), flush=True)
-        if status := run(command):
-            return status
-    found = summary(experiment, runs, summed)
+        print(*(shlex.join(run.command()) for run in lacking), sep="\n")
+        return
+    for run in engine.progress(lacking, name):
+        print(shlex.join(run.command()), flush=True)
+        for epoch in run.train():
+            print(describe(epoch, run.arm.changed_recipe().epochs), flush=True)
+    summed = summary(experiment, folder, summed)
     with replacing(target) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(summed, indent=1) + "\n", encoding="utf-8")
     asked = sum(len(arm.seeds) for arm in experiment.arms)
-    done = sum(len(arm["runs"]) for arm in found["arms"])
+    done = sum(len(arm["runs"]) for arm in summed["arms"])
     print(f"{target.name} sums up {done} of {asked} runs.")
-    return 0

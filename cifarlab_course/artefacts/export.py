@@ -1,18 +1,18 @@
 """Write a trained network so that a page can run it: in any browser, with no server.
 
-    course export fast-seed0                         for the book's page
+    course export accurate-seed0                     for the book's page
     course export runs/mine-seed0 --out mine.html    your own, as a page of its own
 
 What is left of a network is a list of steps and their numbers: a batch norm becomes part of the
-convolution before it, and what does nothing outside training goes.
-`cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
+convolution before it, what does nothing outside training goes, and weights are rounded to whole
+numbers of 8 bits. `cifarlab/figures/network.js` runs the steps. Lesson: Live predictions.
 """
 
 import base64
 import copy
 import json
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from cifarlab._files import replacing
 from cifarlab.data import Split
 from cifarlab.records import Record
 
-OUT = figures.FOLDER / "live-network.json"
+MOST = 127  # of the 8 bits of a weight; -128 is not used
 SAMPLE = 20  # images on which what is written is compared with the network
 
-KINDS = {
+KINDS: dict[str, list[Any]] = {  # classes, functions, and names of a tensor's methods
     "convolution": [nn.Conv2d],
     "norm": [nn.BatchNorm2d],
     "relu": [nn.ReLU, F.relu, torch.relu, "relu"],
@@ -51,9 +51,9 @@ class Step:
     kind: str  # "convolution", "relu" or "add"
     sources: list[int]  # numbers of the maps that it reads
     # Of a convolution, in double precision: what each output sums up, and what becomes of the sum.
-    weight: Tensor | None = None  # (out, in / groups, height, width)
-    scale: Tensor | None = None  # (out,)
-    bias: Tensor | None = None  # (out,)
+    weight: Tensor = field(default_factory=lambda: torch.empty(0))  # (out, in / groups, h, w)
+    scale: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
+    bias: Tensor = field(default_factory=lambda: torch.empty(0))  # (out,)
     layer: dict[str, Any] = field(default_factory=dict)  # stride, padding and so on
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
@@ -61,6 +61,22 @@ class Step:
         scale, shift = scale_and_shift(norm)
         self.scale = self.scale * scale
         self.bias = self.bias * scale + shift
+
+    def rounded(self) -> "Step":
+        """The step as a page has it: each output's weights whole numbers from -127 to 127.
+
+        Raises: ValueError if a weight is no finite number.
+        """
+        if self.kind != "convolution":
+            return self
+        if not self.weight.isfinite().all():
+            raise ValueError("a weight is no finite number, so there is nothing to write.")
+        step = self.weight.abs().amax(dim=(1, 2, 3)) / MOST
+        whole = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
+        # In single precision: the scales, of which a batch norm may make anything, and the biases.
+        return replace(
+            self, weight=whole, scale=(self.scale * step).float(), bias=self.bias.float()
+        )
 
     def run(self, maps: list[Tensor]) -> Tensor:
         """The map (N, channels, H, W), as PyTorch computes it."""
@@ -73,8 +89,8 @@ class Step:
         mode = self.layer["padding_mode"].replace("zeros", "constant")
         return F.conv2d(
             F.pad(first, (left, right, top, bottom), mode=mode),
-            self.weight * self.scale[:, None, None, None],
-            self.bias,
+            (self.weight * self.scale[:, None, None, None]).to(first.dtype),
+            self.bias.to(first.dtype),
             stride=self.layer["stride"],
             dilation=self.layer["dilation"],
             groups=self.layer["groups"],
@@ -83,6 +99,7 @@ class Step:
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch norm multiplies each channel by, outside training, and what it adds then."""
+    assert norm.running_mean is not None and norm.running_var is not None, "else it is refused"
     ones = torch.ones(norm.num_features, dtype=torch.double)
     weight = ones if norm.weight is None else norm.weight.detach().double()
     bias = 0 * ones if norm.bias is None else norm.bias.detach().double()
@@ -90,10 +107,10 @@ def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale, bias - norm.running_mean.double() * scale
 
 
-def class_maps(found: list[Step], images: Tensor) -> Tensor:
+def class_maps(plan: list[Step], images: Tensor) -> Tensor:
     """What the steps make of `images` (N, 3, H, W): (N, classes, h, w)."""
     maps = [images]
-    for step in found:
+    for step in plan:
         maps.append(step.run(maps))
     return maps[-1]
 
@@ -132,7 +149,7 @@ def steps(network: nn.Module) -> list[Step]:
             f"{type(network).__name__} can't be traced ({error}). {SUPPORTED}"
         ) from error
     modules = dict(network.named_modules())
-    found: list[Step] = []
+    plan: list[Step] = []
     maps: dict[fx.Node, int] = {}  # the number of the map that a node gives
     pooled = False
     for node in graph.nodes:
@@ -150,7 +167,7 @@ def steps(network: nn.Module) -> list[Step]:
         if kind == "convolution" and (not pooled or layer.kernel_size == (1, 1)):
             new = convolution(layer, sources)
         elif kind == "norm" and layer.running_mean is not None:
-            before = found[sources[0] - 1] if sources[0] else None
+            before = plan[sources[0] - 1] if sources[0] else None
             if before and before.kind == "convolution" and len(inputs[0].users) == 1:
                 before.fold(layer)
             else:
@@ -164,9 +181,9 @@ def steps(network: nn.Module) -> list[Step]:
         elif kind != "nothing" and not (kind == "end" and pooled):
             raise ValueError(f"{described(node, layer)} is none that a page runs. {SUPPORTED}")
         if new:
-            found.append(new)
-        maps[node] = len(found) if new else sources[0]
-    return found
+            plan.append(new)
+        maps[node] = len(plan) if new else sources[0]
+    return plan
 
 
 def described(node: fx.Node, layer: Any) -> str:
@@ -183,8 +200,10 @@ def convolution(layer: nn.Conv2d, sources: list[int]) -> Step:
         if layer.padding == "same":  # where the sum is odd, the greater half comes last
             total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
             padding += [total // 2, total - total // 2]
+        elif not isinstance(layer.padding, str):  # else "valid": none
+            padding += [layer.padding[axis]] * 2
         else:
-            padding += [0, 0] if layer.padding == "valid" else [layer.padding[axis]] * 2
+            padding += [0, 0]
     ones = torch.ones(layer.out_channels, dtype=torch.double)
     return Step(
         "convolution",
@@ -214,26 +233,20 @@ def alone(norm: nn.BatchNorm2d, sources: list[int]) -> Step:
 # ------------------------------------------------------------------------------ steps to JSON
 
 
-def written(found: list[Step]) -> dict:
-    """The steps as JSON, with their numbers as text.
+def written(plan: list[Step]) -> dict:
+    """The steps as JSON, `rounded`, with their numbers as text.
 
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
-    side. In half precision, for they are most of the numbers; scales and biases, of which a batch
-    norm may make anything, in single.
-
-    Raises: ValueError if a weight is beyond half precision, which ends at 65,504.
+    side.
     """
     listed = []
-    for step in found:
+    for step in map(Step.rounded, plan):
         entry = {"kind": step.kind, "sources": step.sources}
-        if step.weight is not None:
-            weight = step.weight.permute(0, 2, 3, 1)
-            if not weight.half().isfinite().all():
-                raise ValueError("a weight is beyond 65,504, where half precision ends.")
+        if step.kind == "convolution":
             entry |= {
                 "shape": list(step.weight.shape),
                 **step.layer,
-                "weights": as_text(weight, "<f2"),
+                "weights": as_text(step.weight.permute(0, 2, 3, 1), "i1"),
                 "scales": as_text(step.scale, "<f4"),
                 "biases": as_text(step.bias, "<f4"),
             }
@@ -256,22 +269,22 @@ def exported(name: str) -> dict:
     if not record.data.startswith("CIFAR-10"):
         raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
     network = records.load_network(name)
-    found = steps(network)
+    plan = steps(network)
     _, held_out = runs.splits_of(record)
-    compare(network, found, images_of(record, held_out.take(range(SAMPLE))))
+    compare(network, plan, images_of(record, held_out.take(range(SAMPLE))))
     return {
         "about": about(record),
         "classes": list(held_out.classes),
         "mean": list(record.recipe.mean),
         "std": list(record.recipe.std),
-        **written(found),
-        "calibration": calibration(record, network, held_out),
+        **written(plan),
+        "calibration": calibration(record, plan, held_out),
     }
 
 
 def about(record: Record) -> dict:
     """What the page says of the network."""
-    scored = [epoch for epoch in record.history if epoch.held_out]
+    scores = [epoch.held_out for epoch in record.history if epoch.held_out]
     return {
         "record": record.name,
         "network": record.recipe.network,
@@ -280,7 +293,7 @@ def about(record: Record) -> dict:
         "epochs": len(record.history),
         "planned": record.recipe.epochs,
         "scored_on": record.scored_on,
-        "accuracy": scored[-1].held_out.accuracy if scored else None,  # per cent
+        "accuracy": scores[-1].accuracy if scores else None,  # per cent
     }
 
 
@@ -291,13 +304,13 @@ def images_of(record: Record, split: Split) -> Tensor:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
+def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
     """Check the steps on `images`.
 
     Raises: ValueError if they give other probabilities than `network`.
     """
     expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
-    given = class_maps(found, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    given = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
     if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
         raise ValueError(
             f"{type(network).__name__} computes something else than its layers in turn, so a page "
@@ -305,27 +318,41 @@ def compare(network: nn.Module, found: list[Step], images: Tensor) -> None:
         )
 
 
-def calibration(record: Record, network: nn.Module, held_out: Split) -> dict:
-    """How often the network is right, in ten steps of how sure it is; null where it never is."""
+@torch.inference_mode()
+def calibration(record: Record, plan: list[Step], held_out: Split) -> dict:
+    """How often the steps, rounded, are right, in ten steps of how sure they are.
+
+    Where they never are that sure, it is null.
+    """
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
-    batches = engine.progress(data.batches(held_out, plain, 500), "calibration")
-    found = diagnostics.calibration(*engine.predict(network, batches))
+    small = [step.rounded() for step in plan]
+    outputs, labels = [], []
+    # All maps of a batch are kept, so it is a small one.
+    for images, truth in engine.progress(data.batches(held_out, plain, 50), "calibration"):
+        outputs.append(class_maps(small, images).mean(dim=(2, 3)).log_softmax(dim=1))
+        labels.append(truth)
+    calibrated = diagnostics.calibration(torch.cat(outputs), torch.cat(labels))
     return {
-        "counts": found.counts.tolist(),
-        "accuracy": [None if np.isnan(share) else share for share in found.accuracy.tolist()],
+        "counts": calibrated.counts.tolist(),
+        "accuracy": [None if np.isnan(share) else share for share in calibrated.accuracy.tolist()],
     }
 
 
 def page(network: dict) -> str:
     """A web page of one file that runs the network."""
     name = network["about"]["record"]
-    shown = figures.show("live-predictions", network=network)._repr_html_()
+    shown = figures.show("live-predictions", networks=[network])._repr_html_()
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>Live predictions: {name}</title>\n<h1>Live predictions: {name}</h1>\n{shown}"
     )
+
+
+def home(name: str) -> Path:
+    """Where the book's page looks for the network of a record, called after its recipe."""
+    return figures.FOLDER / f"live-{records.load(name).recipe.name}.json"
 
 
 def write(name: str, path: Path) -> Path:

@@ -9,6 +9,7 @@ a test draws them anew and compares. The pictures are renderings: enlarged or au
 
 import json
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -82,7 +83,8 @@ def told(applied: list[tuple[str, dict]]) -> dict:
 
     Raises: ValueError for a step that this function does not know.
     """
-    matrix, drawn = np.eye(3), {}
+    matrix = np.eye(3)
+    drawn: dict[str, Any] = {}
     for step, values in applied:
         if step == "HorizontalFlip":
             drawn["flip"] = True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cifarlab_course import ROOT
-from cifarlab_course.exercises.master import HIDDEN, SOLUTION, Exercise
+from cifarlab_course.exercises.master import HIDDEN, SOLUTION, Exercise, surely
 
 ANSWERS = ROOT / "book" / "teach" / "model-answers.md"  # to open questions
 SHORT = 20  # letters and digits; what is shorter stands in a book by chance
@@ -24,7 +24,7 @@ def secrets(exercise: Exercise) -> Iterator[tuple[str, str]]:
     for _, solution in SOLUTION.findall(exercise.sources("answer")[0]):
         yield "solution", squeezed(solution)
     for source in exercise.sources("check"):
-        yield "hidden test", squeezed(HIDDEN.search(source)[1])
+        yield "hidden test", squeezed(surely(HIDDEN.search(source))[1])
     for mistake in exercise.wrong:
         yield "wrong answer", squeezed(mistake.source)
 

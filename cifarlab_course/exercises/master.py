@@ -94,8 +94,8 @@ class Exercise:
         """Its checks, in order."""
         found = []
         for source in self.sources("check"):
-            marker = CHECK.match(first_line(source))
-            hidden, _, verdict = HIDDEN.search(source)[1].partition(VERDICT)
+            marker = surely(CHECK.match(first_line(source)))
+            hidden, _, verdict = surely(HIDDEN.search(source))[1].partition(VERDICT)
             visible = HIDDEN.sub("", source)
             found.append(Check(marker["name"], int(marker["points"]), visible, hidden, verdict))
         return found
@@ -106,7 +106,7 @@ class Exercise:
         found = []
         for source in self.sources("wrong"):
             line, _, rest = source.partition("\n")
-            found.append(Wrong(WRONG.match(line)["message"], rest))
+            found.append(Wrong(surely(WRONG.match(line))["message"], rest))
         return found
 
     @property
@@ -124,6 +124,12 @@ def named(name: str) -> Path:
         known = ", ".join(each.stem for each in MASTERS)
         raise ValueError(f"no exercise is called {name!r}; there are: {known}.")
     return path
+
+
+def surely(match: re.Match[str] | None) -> re.Match[str]:
+    """`match`, of a text that was chosen for having one."""
+    assert match
+    return match
 
 
 def first_line(source: str) -> str:
@@ -186,7 +192,7 @@ def faults(exercise: Exercise) -> Iterator[str]:
     answers = exercise.sources("answer")
     if len(answers) != 1:
         yield f"{len(answers)} cells begin with '# exercise: NAME (keep this line)'; one must"
-    elif ANSWER.match(first_line(answers[0]))["name"] != exercise.name:
+    elif surely(ANSWER.match(first_line(answers[0])))["name"] != exercise.name:
         yield f"its answer cell must begin with '# exercise: {exercise.name} (keep this line)'"
     elif not SOLUTION.search(answers[0]):
         yield "the answer cell has no '### BEGIN SOLUTION' ... '### END SOLUTION'"
@@ -194,7 +200,7 @@ def faults(exercise: Exercise) -> Iterator[str]:
     if not checks:
         yield "no cell begins with '# check: NAME-a (2 points; keep this line)'"
     for source in checks:
-        name = CHECK.match(first_line(source))["name"]
+        name = surely(CHECK.match(first_line(source)))["name"]
         if not name.startswith(f"{exercise.name}-"):
             yield f"the check {name!r} must be called {exercise.name}-a, -b and so on"
         if not HIDDEN.search(source):
@@ -220,9 +226,9 @@ def steps(hidden: str) -> list[tuple[str, str, str]]:
     lines = hidden.splitlines()
     found = []
     for node in ast.parse(hidden).body:
-        note = lines[node.end_lineno - 1].partition("  # ")[2]
+        note = lines[(node.end_lineno or node.lineno) - 1].partition("  # ")[2]
         kind = "ask" if isinstance(node, ast.Expr) else "do"
-        found.append((kind, ast.get_source_segment(hidden, node), note))
+        found.append((kind, ast.get_source_segment(hidden, node) or "", note))
     return found
 
 

@@ -24,6 +24,7 @@ from cifarlab_course.exercises.master import (
     hidden_steps,
     named,
     read,
+    surely,
     variants,
 )
 from cifarlab_course.grading.reader import LARGEST, LINE
@@ -131,7 +132,7 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
 
 def from_line(line: str, secret: str) -> Assignment | None:
     """The assignment that a submission's line names; None if it was made with another secret."""
-    found = LINE.fullmatch(line)
+    found = surely(LINE.fullmatch(line))
     if not hmac.compare_digest(digest(secret, found["items"])[:16], found["code"]):
         return None
     items = {name: rest for name, *rest in (item.split(":") for item in found["items"].split(" "))}
@@ -229,8 +230,8 @@ def set_up(assignment: Assignment) -> str:
     text = "\n".join(
         part for e in assignment.exercises for kind in kinds for part in e.sources(kind)
     )
-    modules = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
-    modules = sorted(modules - sys.stdlib_module_names)
+    imported = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
+    modules = sorted(imported - sys.stdlib_module_names)
     lines = [assignment.line]
     if "cifarlab" in modules:
         lines.insert(0, setup_cell())

@@ -141,7 +141,7 @@ def answers_in(submission: Submission, result: Result) -> dict[int, str]:
     """The cells that a person reads, as HTML, by their numbers in the notebook."""
     numbers = [*dict.fromkeys(n for cells in result.open.values() for n in cells)]
     numbers += result.elsewhere
-    if not numbers:
+    if submission.path is None or not numbers:
         return {}
     data = contents(submission.path)
     try:

@@ -105,9 +105,9 @@ class Submission:
 
 def opened(learner: Learner) -> Folder:
     """What a learner handed in, each notebook read once."""
-    found = files(learner)
-    candidates, reasons = [], list(found.reasons)
-    for path in found.notebooks:
+    handed = files(learner)
+    candidates, reasons = [], list(handed.reasons)
+    for path in handed.notebooks:
         try:
             data = contents(path)
             notebook = read(data)
@@ -118,11 +118,11 @@ def opened(learner: Learner) -> Folder:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             reasons.append(f"{path.name!r} can't be read: {error!r}")
-    if not found.notebooks:
-        names = [repr(path.name) for path in found.others]
+    if not handed.notebooks:
+        names = [repr(path.name) for path in handed.others]
         held = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
         reasons.append(f"no notebook (.ipynb) in it{held}")
-    return Folder(learner, len(found.notebooks), candidates, reasons)
+    return Folder(learner, len(handed.notebooks), candidates, reasons)
 
 
 def chosen(folder: Folder, assignment: Assignment) -> Submission:
@@ -150,8 +150,8 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
     named: Counter[str] = Counter()
     for folder in folders:
         named.update({line for each in folder.candidates for line in each.lines})
-    known = {line: from_line(line, secret) for line in named}
-    first, second = [*(line for line, _ in named.most_common() if known[line]), "", ""][:2]
+    known = {line: made for line in named if (made := from_line(line, secret))}
+    first, second = [*(line for line, _ in named.most_common() if line in known), "", ""][:2]
     if not first:
         wrong = named.total()
         told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
@@ -262,12 +262,12 @@ def graded(
     words = written(notebook.cells, assignment)
     result = Result(open=words.answers, elsewhere=words.elsewhere)
     if assignment.exercises:
-        made = pieces(notebook.cells, assignment.exercises)
+        parts = pieces(notebook.cells, assignment.exercises)
         with make() as runner:
-            if any(re.search(r"\btorch", piece.source) for piece in made):
+            if any(re.search(r"\btorch", piece.source) for piece in parts):
                 runner.imports = IMPORTS  # its seconds are not taken from the answer's
             for exercise in assignment.exercises:
-                ways = list(attempts(made, exercise))
+                ways = list(attempts(parts, exercise))
                 if result.flags:  # a cell that all share may be to blame: begin without them
                     ways = [*ways[-1:], *ways[:-1]]
                 got, remarks = best(runner, exercise, right[exercise.name], ways)
@@ -277,7 +277,7 @@ def graded(
                 ]
                 result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
         for exercise in assignment.exercises:
-            answers = len({bare(piece.source) for piece in whole_answers(made, exercise)})
+            answers = len({bare(piece.source) for piece in whole_answers(parts, exercise)})
             if answers > 1:
                 result.flags.append(f"{exercise.name}: {answers} answers; the last of them counts")
     result.flags += list(oddities(notebook, words, assignment))
@@ -318,7 +318,7 @@ class Kept:
             try:
                 entry = json.loads(line)
                 result = Result(**entry["result"])
-                result.marks = {q: [Mark(*m) for m in found] for q, found in result.marks.items()}
+                result.marks = {q: [Mark(*m) for m in marks] for q, marks in result.marks.items()}
                 self.known[entry["digest"]] = result
                 whole.append(line)
             except (ValueError, KeyError, TypeError):
@@ -398,7 +398,7 @@ def grade(
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
     def one(each: Submission) -> Result:
-        if each.reason:
+        if each.path is None:
             return nothing(assignment, each.reason)
         if key(each.digest) in kept.known and each.learner.name != again:
             return kept.known[key(each.digest)]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cifarlab._files import replacing
 from cifarlab_course.grading.assignment import Assignment
@@ -175,8 +175,10 @@ def write(
     Raises: OSError if one can't be written.
     """
     most = sum(assignment.most.values())
-    table = [["learner", "number", *assignment.most, "total", "most", "waiting", "flags"]]
-    canvas = [
+    table: list[list[Any]] = [
+        ["learner", "number", *assignment.most, "total", "most", "waiting", "flags"]
+    ]
+    canvas: list[list[Any]] = [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", path.stem],
         ["Points Possible", "", "", "", "", most],
     ]

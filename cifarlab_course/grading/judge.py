@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cifarlab_course import ROOT
 from cifarlab_course.exercises.master import Check, Exercise, hidden_steps, steps
@@ -169,7 +169,7 @@ class Runner:
             with theirs:
                 self.process = subprocess.Popen(
                     self.command([sys.executable, str(SCRIPT), self.imports]),
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=complaints,
                     env=ours if self.environment is None else self.environment,
@@ -216,7 +216,7 @@ class Runner:
             raise Stopped("it was cancelled")
         if time.monotonic() > deadline:
             raise Stopped(f"it ran for more than {self.seconds:g} seconds")
-        if time.monotonic() > self.looked + TICK:
+        if self.process and time.monotonic() > self.looked + TICK:
             self.watch(self.process)
             self.looked = time.monotonic()
 
@@ -388,7 +388,7 @@ def hidden_message(got: list, wanted: list, notes: list[str]) -> str:
     return f"The asserts pass, but a hidden test does not.{about}{kind}"
 
 
-def remark(value: object) -> str:
+def remark(value: Any) -> str:
     """A sentence on a value that is none, or that can't be compared; else nothing.
 
     An answer that has seen the hidden tests may name a class after them: so only names that we

@@ -101,8 +101,12 @@ def gaps(runner: Runner, exercise: Exercise, published: Exercise) -> Iterator[st
             yield f"its own solution, run again, gets {points} of {exercise.points} points"
     yield from repeated(proof)
     if exercise != published:
-        ran = proof.runs(published.reference)
-        yield from earns(proof, ran, "the published solution", most=exercise.points // 2)
+        yield from earns(
+            proof,
+            proof.runs(published.reference),
+            "the published solution",
+            most=exercise.points // 2,
+        )
     if len(exercise.wrong) < LEAST:
         yield f"{len(exercise.wrong)} wrong answers are listed; {LEAST} must be"
     for name, source in tricks(exercise).items():
@@ -110,9 +114,9 @@ def gaps(runner: Runner, exercise: Exercise, published: Exercise) -> Iterator[st
     for kind, source in slips(exercise).items():
         yield from misnamed(proof.runs(source)[0], kind)
     for mistake in exercise.wrong:
-        ran = proof.runs(mistake.source)
-        yield from earns(proof, ran, repr(mistake.message), most=exercise.points - 1)
-        told = proof.told(ran[0])
+        runs = proof.runs(mistake.source)
+        yield from earns(proof, runs, repr(mistake.message), most=exercise.points - 1)
+        told = proof.told(runs[0])
         if not any(mistake.message in each for each in told):
             yield f"the mistake {mistake.message!r} is told: {' '.join(told)!r}"
         others = {each.message for each in exercise.wrong if each.source != mistake.source}

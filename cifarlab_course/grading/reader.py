@@ -19,6 +19,7 @@ import re
 import resource
 import sys
 import urllib.parse
+from typing import Any
 
 REFUSED = 3
 LARGEST = 20 * 2**20  # bytes of a notebook
@@ -212,7 +213,8 @@ def markdown(source: str, pictures: dict[str, str]) -> list[str]:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     plain = {"allow_labels": False, "allow_space": False, "allow_digits": False}
     parser.use(dollarmath_plugin, renderer=formula, **plain)
-    rules = parser.renderer.rules
+    renderer: Any = parser.renderer
+    rules = renderer.rules
     rules["image"] = image
     # The page's own headings say where an answer begins and ends.
     rules["heading_open"] = lambda *unused: "<p><strong>"

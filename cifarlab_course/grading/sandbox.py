@@ -69,10 +69,8 @@ REMEDY = (
     "namespaces; or grade in a virtual machine that you can throw away, with --unsafe (UNSAFE=1 "
     "behind make)."
 )
-PREPARE = (
-    "echo 1000 > /proc/self/oom_score_adj; (echo 10 > /proc/self/autogroup) 2> /dev/null; "
-    'exec "$@" 9< "$0"'
-)
+# Where memory ends, this ends first; who grades, and the machine's other work, go first.
+PREPARE = 'echo 1000 > /proc/self/oom_score_adj; exec nice -n 10 "$@" 9< "$0"'
 
 
 class Argument(ctypes.Structure):
@@ -141,7 +139,6 @@ def confined(command: list[str]) -> list[str]:
         else ("--unshare-user", "--disable-userns")
     )
     return [
-        # Where memory ends, this ends first; who grades, and the machine's other work, go first.
         *("sh", "-c", PREPARE, filter_file().name),
         *bounded(),
         *("bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", *become),

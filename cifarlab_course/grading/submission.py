@@ -82,8 +82,8 @@ def read(data: bytes) -> Notebook:
 
     Raises: Unreadable.
     """
-    made = apart(data, "cells")
-    return Notebook([Cell(*cell) for cell in made["cells"]], made["lines"])
+    content = apart(data, "cells")
+    return Notebook([Cell(*cell) for cell in content["cells"]], content["lines"])
 
 
 def shown(data: bytes, numbers: Sequence[int]) -> list[str]:
@@ -126,15 +126,15 @@ def answered(cells: Sequence[Cell]) -> int:
 # ------------------------------------------------------------------------------ whose cell it is
 
 
-def pieces(found: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
+def pieces(cells: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
     """The code cells in order, each with the questions that it belongs to."""
     names = {exercise.name for exercise in exercises}
     checks = {check.name: check for exercise in exercises for check in exercise.checks}
     visible = {bare(check.visible) for check in checks.values()}
     visible |= {bare(check_cell(check, exercises)) for check in checks.values()}
-    made = []
+    parts = []
     current: frozenset[str] = frozenset()
-    for each in found:
+    for each in cells:
         marks = MARK.findall(each.source)
         answers = frozenset(name for kind, name in marks if kind == "exercise" and name in names)
         checked = any(kind == "check" and name in checks for kind, name in marks)
@@ -143,30 +143,30 @@ def pieces(found: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
             checked = not answers and each.metadata.get("check") in checks
         if answers:
             current = answers
-            made.append(Piece(each.source, answers, answers=True))
+            parts.append(Piece(each.source, answers, answers=True))
         elif checked:
             current = frozenset()
             if bare(each.source) not in visible:  # something was written into it
-                made.append(Piece(each.source, frozenset(), answers=False, check=True))
+                parts.append(Piece(each.source, frozenset(), answers=False, check=True))
         elif each.code:
-            made.append(Piece(each.source, current, answers=False))
+            parts.append(Piece(each.source, current, answers=False))
         elif each.source.lstrip().startswith("#"):  # a heading: the next question
             current = frozenset()
     for exercise in exercises:
-        made = recognized(made, exercise)
-    return without_spare_stubs(made, exercises)
+        parts = recognized(parts, exercise)
+    return without_spare_stubs(parts, exercises)
 
 
-def recognized(made: list[Piece], exercise: Exercise) -> list[Piece]:
+def recognized(parts: list[Piece], exercise: Exercise) -> list[Piece]:
     """The pieces, where no cell says that it answers `exercise` those that define what it asks."""
-    if any(exercise.name in piece.questions for piece in made):
-        return made
+    if any(exercise.name in piece.questions for piece in parts):
+        return parts
     ours = frozenset({exercise.name})
     return [
         Piece(piece.source, piece.questions | ours, answers=True)
         if not piece.check and defines(piece, exercise)
         else piece
-        for piece in made
+        for piece in parts
     ]
 
 
@@ -182,27 +182,27 @@ def definition(reference: str) -> re.Pattern:
     return re.compile(rf"^(def|class) +({names})\b|^({names})\b *=[^=]", re.MULTILINE)
 
 
-def without_spare_stubs(made: list[Piece], exercises: Sequence[Exercise]) -> list[Piece]:
+def without_spare_stubs(parts: list[Piece], exercises: Sequence[Exercise]) -> list[Piece]:
     """The pieces without untouched stubs of questions that are answered in another cell."""
     for exercise in exercises:
         stub = bare(exercise.stub)
-        others = [piece for piece in made if bare(piece.source) != stub]
+        others = [piece for piece in parts if bare(piece.source) != stub]
         if any(defines(piece, exercise) for piece in others):
-            made = others
-    return made
+            parts = others
+    return parts
 
 
-def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]:
+def attempts(parts: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]:
     """The ways to run a question's cells, the safest first; all that honest work may need.
 
     In a learner's kernel cells may have run in any order, and helpers may stand anywhere. Of
     several answers the last one counts: those before it run only where all runs, for what else
     they define.
     """
-    older = whole_answers(made, exercise)[:-1]
-    every = made
-    made = [piece for piece in made if not any(piece is other for other in older)]
-    code = [piece for piece in made if not piece.check]
+    older = whole_answers(parts, exercise)[:-1]
+    every = parts
+    parts = [piece for piece in parts if not any(piece is other for other in older)]
+    code = [piece for piece in parts if not piece.check]
     places = [number for number, piece in enumerate(code) if exercise.name in piece.questions]
     last = max(places, default=len(code))
     own = [code[number] for number in places]
@@ -217,8 +217,8 @@ def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]
         before,  # no other question's cells, which may use the same names or never end
         top[: len(top) - len(code) + last + 1],  # as it runs from the top
         [*free, *own],  # a helper stands further down
-        [*made, *own],  # it needs another question's helper, or stands in a check
-        [*free, *whole_answers(made, exercise)],  # what follows the answer spoils it
+        [*parts, *own],  # it needs another question's helper, or stands in a check
+        [*free, *whole_answers(parts, exercise)],  # what follows the answer spoils it
         own,  # another cell never ends
     ]
     tried = []
@@ -228,10 +228,10 @@ def attempts(made: Sequence[Piece], exercise: Exercise) -> Iterator[list[Piece]]
             yield way
 
 
-def whole_answers(made: Sequence[Piece], exercise: Exercise) -> list[Piece]:
+def whole_answers(parts: Sequence[Piece], exercise: Exercise) -> list[Piece]:
     """The cells that answer a question, in order: all that define what it asks for."""
     return [
-        piece for piece in made if exercise.name in piece.questions and defines(piece, exercise)
+        piece for piece in parts if exercise.name in piece.questions and defines(piece, exercise)
     ]
 
 

@@ -57,7 +57,7 @@ def build(name: str) -> Path:
     python = HOME / name / "bin" / "python"
     if not python.exists():
         subprocess.run([interpreter(PYTHONS[name]), "-m", "venv", HOME / name], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet"]
+    pip = [str(python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, *packages(name)], check=True)
     # Without its needs, which are there: it must not move them to newer versions.
     subprocess.run([*pip, "--no-deps", "--force-reinstall", ROOT], check=True)

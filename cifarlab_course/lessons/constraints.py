@@ -39,7 +39,9 @@ def installed(requirements: list[Requirement]) -> Iterator[Distribution]:
 
     Raises: PackageNotFoundError if one that this machine needs is not installed.
     """
-    seen, waiting = set(), [(requirement, frozenset()) for requirement in requirements]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    nothing: frozenset[str] = frozenset()
+    waiting = [(requirement, nothing) for requirement in requirements]
     while waiting:
         requirement, extras = waiting.pop()
         marker = requirement.marker
@@ -59,8 +61,8 @@ def installed(requirements: list[Requirement]) -> Iterator[Distribution]:
 def licence(found: Distribution) -> str:
     """What it says of itself: an expression, classifiers, or the first line of its licence."""
     about = found.metadata
-    if expression := about.get("License-Expression"):
-        return expression
+    if expressions := about.get_all("License-Expression"):
+        return expressions[0]
     classifiers = [
         line.rpartition("::")[2].strip()
         for line in about.get_all("Classifier") or []
@@ -68,7 +70,7 @@ def licence(found: Distribution) -> str:
     ]
     if classifiers:
         return "; ".join(classifiers)
-    texts = [about.get("License") or ""]
+    texts = about.get_all("License") or []
     for path in found.files or []:
         if path.parent.name == "licenses" and path.name.startswith("LICENSE"):
             texts.append(path.read_text(encoding="utf-8"))

@@ -80,7 +80,7 @@ def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Neighbouring prints as one output: where the kernel cuts them is chance."""
     merged: list[NotebookNode] = []
     for output in outputs:
-        before = merged[-1] if merged else {}
+        before = merged[-1] if merged else NotebookNode()
         if output.output_type == "stream" and before.get("name") == output.name:
             before.text += output.text
         else:
@@ -115,7 +115,8 @@ def link_texts() -> None:
     }.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         for pattern, written in places.items():
-            text = re.sub(pattern, lambda found, written=written: written, text)
+            # As it is: `re.sub` would read a backslash.
+            text = written.join(re.split(pattern, text))
         with replacing(ROOT / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

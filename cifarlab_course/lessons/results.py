@@ -64,8 +64,8 @@ def faults(text: str) -> Iterator[str]:
         if found[4] != expected:
             yield f"{found[4]!r} stands where {found[1]} says {expected}; run `make lessons`"
     for paragraph in RESULT.sub("", text).split("\n\n"):
-        if (found := PLAIN.search(paragraph)) and not CITED.search(paragraph):
-            yield f"{found[0]!r} has no source: mark it as a result of a record, or cite it"
+        if (plain := PLAIN.search(paragraph)) and not CITED.search(paragraph):
+            yield f"{plain[0]!r} has no source: mark it as a result of a record, or cite it"
 
 
 def markdown(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,15 @@
-"""What a link to a page shows elsewhere: title, description and one picture, in its head."""
+"""What a link to a page shows elsewhere: title, description and one picture, in its head.
+
+And the two pages that no author writes: the one at the site's address, and the one in the place of
+a page that is not there.
+"""
 
 import html
 import io
 import re
 from contextlib import redirect_stdout
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from docutils import nodes
 from PIL import Image, ImageDraw, ImageFont
@@ -69,6 +74,45 @@ def write(app: Sphinx, error: Exception | None) -> None:
         path = Path(app.outdir) / CARD
         path.parent.mkdir(exist_ok=True)
         card().save(path, optimize=True)
+        for name, text in (("index", front), ("404", missing)):
+            Path(app.outdir, f"{name}.html").write_text(text(app) + "\n", encoding="utf-8")
+
+
+HEAD = """<!doctype html>
+<html lang="en-GB">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+"""
+
+
+def front(app: Sphinx) -> str:
+    """The page at the site's address: the first page's title, words and card, and the way there."""
+    first = f"{app.config.root_doc}.html"
+    head = Path(app.outdir, first).read_text(encoding="utf-8").partition("</head>")[0]
+    told = re.findall(r'<meta [^>]*(?:property="og:|name="(?:twitter:|description"))[^>]*>', head)
+    return (
+        f"{HEAD}<title>{html.escape(app.config.html_title)}</title>\n"
+        + "\n".join(told)
+        + f'\n<link rel="canonical" href="{app.config.ogp_site_url}{first}">\n'
+        f'<meta http-equiv="refresh" content="0; url={first}">\n'
+        f'<p><a href="{first}">{html.escape(app.config.html_title)}</a></p>'
+    )
+
+
+def missing(app: Sphinx) -> str:
+    """What stands in the place of a page that is not there, wherever that was looked for."""
+    site = urlsplit(app.config.ogp_site_url).path
+    title = html.escape(app.config.html_title)
+    return (
+        f"{HEAD}<title>Not found — {title}</title>\n"
+        "<style>body { font: 1.1rem/1.6 system-ui, sans-serif; margin: 3rem auto; "
+        "max-width: 34rem; padding: 0 1rem; }</style>\n"
+        "<main>\n<h1>There is no such page</h1>\n"
+        f'<p>It may have moved. <a href="{site}{app.config.root_doc}.html">{title}: the first '
+        f'page</a> leads to all others, and <a href="{site}search.html">the search</a> looks '
+        "through them.</p>\n</main>"
+    )
 
 
 def setup(app: Sphinx) -> dict:
@@ -77,5 +121,6 @@ def setup(app: Sphinx) -> dict:
         app.setup_extension("sphinxext.opengraph")
     app.connect("config-inited", settings)
     app.connect("html-page-context", describe, priority=400)
-    app.connect("build-finished", write)
+    # Before the table of contents writes a front page of its own, where there is none.
+    app.connect("build-finished", write, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

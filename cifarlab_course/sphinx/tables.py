@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -181,6 +182,11 @@ def addresses(app: Sphinx, config: Config) -> None:
     config.extlinks = {"repository": (f"{url}/%s", None), "colab": (f"{colab}/%s", None)}
 
 
+def documented(app: Sphinx) -> dict[str, Any]:
+    """What sphinx-autoapi found in the packages, by name."""
+    return app.env.autoapi_all_objects  # type: ignore[attr-defined]  # which adds it to Sphinx's
+
+
 def paragraphs(app: Sphinx) -> None:
     """Give "Raises:", "Source:" and "Lesson:" in docstrings a paragraph of their own, and a link.
 
@@ -196,7 +202,7 @@ def paragraphs(app: Sphinx) -> None:
             raise ExtensionError(f"a docstring names the lesson {found[1]!r}; there is none.")
         return f"Lesson: :doc:`/lessons/{named[found[1]]}`."
 
-    for item in app.env.autoapi_all_objects.values():
+    for item in documented(app).values():
         spaced = re.sub(r"\n( *(?:Raises|Source|Lesson):)", r"\n\n\1", item.docstring)
         item.docstring = re.sub(r"Lesson: ([^.\n]+)\.", link, spaced)
 
@@ -207,8 +213,11 @@ def signature(
     """Write a computed default as `...`; Sphinx could not read every one."""
     if not arguments:
         return None
-    parameters = ast.parse(f"def f{arguments}: ...").body[0].args
-    for defaults in (parameters.defaults, parameters.kw_defaults):
+    function = ast.parse(f"def f{arguments}: ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    parameters = function.args
+    every: list[list[Any]] = [parameters.defaults, parameters.kw_defaults]
+    for defaults in every:
         defaults[:] = [ast.Constant(...) if isinstance(d, ast.Call) else d for d in defaults]
     return f"({ast.unparse(parameters)})", returns
 
@@ -217,7 +226,7 @@ def imported(app: Sphinx, kind: str, name: str, item, skip: bool, options) -> bo
     """Leave out what a module only imports, unless it offers it as its own in `__all__`."""
     if not getattr(item, "imported", False):
         return None
-    module = app.env.autoapi_all_objects.get(item.id.rpartition(".")[0])
+    module = documented(app).get(item.id.rpartition(".")[0])
     return item.name not in ((module and module.all) or ())
 
 
