@@ -5,12 +5,14 @@
 
 import html
 import io
+import itertools
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import yaml
@@ -21,6 +23,7 @@ from pypdf import PdfReader
 
 from cifarlab import data, figures, live, records
 from cifarlab_course.artefacts import export
+from cifarlab_course.lessons import notebooks
 
 HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 PAGES = sorted(
@@ -91,6 +94,49 @@ def barriers(page: Page) -> Iterator[str]:
             yield f"{each['id']}: {[node['target'] for node in each['nodes']]}"
 
 
+# ------------------------------------------------------------------------------- predictions
+
+LESSON = "lessons/03-receptive-fields.html"
+
+
+def test_an_answer_is_folded_until_it_is_asked_for_and_holds_the_words_that_read_it(visit):
+    page = visit(LESSON)
+    words, first = page.get_by_text("Five, for neighbours share"), page.locator(".answer").first
+    expect(words).to_be_hidden()
+    first.get_by_text("Show the answer").focus()
+    page.keyboard.press("Enter")
+    expect(words).to_be_visible()
+    expect(first.locator("pre").last).to_contain_text("(5, 5)")
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+
+
+def test_a_guess_is_kept_while_one_reads_on_and_leaves_the_page_nowhere(visit):
+    page = visit(LESSON)
+    guess = page.get_by_label("Your guess").first
+    guess.fill("six")
+    page.reload()
+    expect(guess).to_have_value("six")
+    expect(page.get_by_label("Your guess").nth(1)).to_have_value("")
+
+
+def test_without_scripts_and_on_paper_answers_lie_open(visit):
+    page = visit(LESSON, java_script_enabled=False)
+    expect(page.get_by_text("Five, for neighbours share")).to_be_visible()
+    assert squeezed("Five, for neighbours share") in printed(visit(LESSON))
+
+
+def test_every_prediction_of_every_lesson_has_its_answer_folded():
+    """No question that starts a lesson's paragraph is answered where one reads it."""
+    for path in notebooks.LESSONS:
+        cells = nbformat.read(path, as_version=4).cells
+        for asks, answer in itertools.pairwise(cells):
+            if asks.cell_type == "markdown" and "**Predict" in asks.source.splitlines()[-1]:
+                assert "answer" in answer.metadata.get("tags", []), (path.name, asks.id)
+        page = (HTML / "lessons" / path.with_suffix(".html").name).read_text(encoding="utf-8")
+        assert page.count('<details class="answer" open>') >= 1
+        assert page.count("<details") == page.count("</details>")
+
+
 # --------------------------------------------------------------------------------- all pages
 
 
@@ -100,6 +146,7 @@ def test_a_page_draws_its_figures_and_bars_nobody(visit, path):
     unready = "[...document.querySelectorAll('*')].filter((each) => each.localName.startsWith("
     unready += "'cifarlab-') && !each.hasAttribute('ready')).map((each) => each.localName)"
     assert page.evaluate(unready) == []
+    page.locator("details").evaluate_all("(all) => all.forEach((each) => { each.open = true })")
     assert list(barriers(page)) == []
 
 

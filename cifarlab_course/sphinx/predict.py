@@ -17,18 +17,19 @@ def cells(doctree: nodes.document, tag: str) -> list[nodes.container]:
 
 
 def shape(app: Sphinx, doctree: nodes.document) -> None:
-    """Take the checks out, and fold each run of answers."""
+    """Take the checks out, and fold each run of answers with the paragraph that reads it."""
     for cell in cells(doctree, CHECK):
         cell.parent.remove(cell)
     answers = cells(doctree, ANSWER)
     for cell in answers:
-        place = cell.parent.index(cell)
-        siblings = cell.parent.children
+        siblings, place = cell.parent.children, cell.parent.index(cell)
         if place == 0 or siblings[place - 1] not in answers:
             cell.parent.insert(place, nodes.raw("", OPEN, format="html"))
             place += 1
-        if place + 1 == len(siblings) or siblings[place + 1] not in answers:
-            cell.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
+        after = siblings[place + 1] if place + 1 < len(siblings) else None
+        if after not in answers:
+            reads = isinstance(after, nodes.paragraph) and not after.astext().endswith(":")
+            cell.parent.insert(place + 1 + reads, nodes.raw("", "</details>", format="html"))
 
 
 def setup(app: Sphinx) -> dict:
