@@ -151,9 +151,8 @@ def faults_of_showing(notebook: NotebookNode) -> Iterator[str]:
         where, tags = f"cell {cell.id!r}", cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
             question = cell.source.rpartition("**Predict:**")[2]
-            if question != cell.source and (
-                "\n\n" in question.strip() or ANSWER not in (after or {}).metadata.get("tags", [])
-            ):
+            answered = after and ANSWER in after.metadata.get("tags", [])
+            if question != cell.source and ("\n\n" in question.strip() or not answered):
                 yield f"{where}: the cell after its Predict must be tagged {ANSWER!r}"
             continue
         before = notebook.cells[number - 1] if number else None
