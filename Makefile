@@ -29,7 +29,7 @@ EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve quick test validate colab-check constraints lessons links exercise assignment \
+.PHONY: help book serve style quick test validate colab-check constraints lessons links exercise assignment \
 	grade lab clean $(LESSONS)
 
 help: ## Show the commands
@@ -43,20 +43,17 @@ book: .venv/book ## Build the book from the lessons' stored outputs (no PyTorch 
 serve: book ## Build the book and show it on http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
-quick: .venv/all ## Check style and the package in a minute, by the fast tests alone
+style: .venv/all ## Check style, spelling, which module imports which, and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+quick: style ## Check style and the package in a minute, by the fast tests alone
 	$(BIN)/pytest tests -p no:nbval --numprocesses auto -m "not (long or slow or browser or sandbox or book)"
 
-test: .venv/all ## Check style, package, lessons (run anew, outputs compared) and book
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/codespell .
-	$(BIN)/lint-imports
-	$(BIN)/mypy
+test: style ## Check style, package, lessons (run anew, outputs compared) and book
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests --numprocesses auto --dist worksteal

@@ -279,8 +279,8 @@ def show_fields(options: argparse.Namespace) -> None:
         facts = {"input": analysis.size, "missing": analysis.missing}
         print(json.dumps({**facts, "layers": [row._asdict() for row in table]}))
     else:
-        forms = {"text": str(table), "markdown": table.markdown(), "csv": table.csv()}
-        print(forms[options.format])
+        forms = {"text": table.__str__, "markdown": table.markdown, "csv": table.csv}
+        print(forms[options.format]())
         if options.format == "text":
             for line in closing(analysis, options.through_gates):
                 print(line)

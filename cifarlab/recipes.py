@@ -6,13 +6,14 @@ Lesson: Train under 200,000 parameters.
 import json
 import re
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
 from cifarlab import _arguments as arguments
 from cifarlab import data, model
 
+Anneal = Literal["cos", "linear", "steps"]
 _NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -42,7 +43,7 @@ class Recipe:
     start_divisor: float = _limited(1, 1e12, 25.0)  # first rate = peak / start_divisor
     end_divisor: float = _limited(1e-6, 1e12, 1e4)  # last rate = first rate / end_divisor
     # "cos" or "linear", up and down; "steps": the peak, then tenths of it
-    anneal: Literal["cos", "linear", "steps"] = "cos"
+    anneal: Anneal = "cos"
     cycle_momentum: bool = True  # 0.95 at the ends, 0.85 at the peak, in place of `momentum`
     label_smoothing: float = _limited(0, 1, 0.0)
     ema_decay: float | None = None  # per step; the averaged weights are the result
@@ -114,7 +115,7 @@ def _checked(of: Field, value: Any) -> Any:
     words = {
         "network": model.names(),
         "augmentation": data.AUGMENTATIONS,
-        "anneal": ["cos", "linear", "steps"],
+        "anneal": get_args(Anneal),
     }
     return arguments.one_of(of.name, value, words[of.name]) if of.name in words else value
 

@@ -129,8 +129,7 @@ const laidOut = (kernel, { steps }, height, width) => {
  * `predict` of a network that was `read`, as fast as this browser can: (pixels, height, width) to
  * `{ maps, probabilities, found }`. What stands in `found` is overwritten by the next picture.
  */
-const predictor = (network) => {
-  const kernel = compiled();
+const predictor = (network, kernel = compiled()) => {
   if (!kernel) return (pixels, height, width) => predict(network, pixels, height, width);
   let run = null;
   let size = null;

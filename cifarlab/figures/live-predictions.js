@@ -157,11 +157,12 @@ tr.chosen { font-weight: 600; }
   let found = null; // what the network makes of it
   let turn = 0; // a picture that takes long to read must not overtake a later one
 
+  const kernel = compiled(); // once, for all networks
   /** Read a network's weights and lay them out, when it is first asked. */
   const prepare = (network) => {
     if (network.ask) return;
-    network.ask = predictor(read(network));
-    if (compiled()) network.ask(new Uint8Array(3 * SIDE * SIDE), SIDE, SIDE);
+    network.ask = predictor(read(network), kernel);
+    if (kernel) network.ask(new Uint8Array(3 * SIDE * SIDE), SIDE, SIDE);
   };
   /** The answer of a network. */
   const ask = (network, pixels) => {
@@ -223,10 +224,10 @@ tr.chosen { font-weight: 600; }
   };
 
   let settling = 0;
-  /** Say this once nothing has changed for a moment: no voice keeps up with a camera or a slider. */
-  const settle = (words, patience = 600) => {
+  /** Say this once nothing has changed for a moment: no voice keeps up with a camera. */
+  const settle = (words) => {
     clearTimeout(settling);
-    settling = setTimeout(() => { if (said.textContent !== words) said.textContent = words; }, patience);
+    settling = setTimeout(() => { if (said.textContent !== words) said.textContent = words; }, 1500);
   };
 
   const cover = { row: 12, column: 12, side: PATCH }; // where the grey square is, in the picture's pixels
@@ -257,7 +258,7 @@ tr.chosen { font-weight: 600; }
       said.textContent = sentence;
     } else if (classes[guess] !== last) {
       last = classes[guess];
-      settle(sentence, 1500);
+      settle(sentence);
     }
     sure.textContent = `How sure should it be? ${experience(chosen.calibration, probabilities[guess], chosen.about.scored_on)} ` +
       "That holds for pictures like those of CIFAR-10. The ten probabilities always add up to 1, so a " +
