@@ -235,12 +235,53 @@ def test_icons_are_drawn_all_the_same(visit):
     )
 
 
-def test_search_finds_on_its_page(browser):
-    """It would show the words around, too, which a browser does not let it read from files."""
+# What a learner types, and the pages of which one must be among the first three that are found.
+SEARCHED = {
+    "receptive field": ["lessons/03"],
+    "dilation": ["lessons/04"],
+    "depthwise separable convolution": ["lessons/05"],
+    "cutout": ["lessons/07"],
+    "how to install": ["book/how-to-study"],
+    "colab": ["book/how-to-study"],
+    "gpu": ["book/how-to-study"],
+    "learning rate": ["lessons/09"],
+    "overfitting": ["lessons/08"],
+    "exercises solutions": ["book/practice/"],
+    "mean and standard deviation of CIFAR-10": ["lessons/01"],
+    "class activation map": ["lessons/10"],
+    "download dataset": ["lessons/01"],
+    "batch norm": ["lessons/09"],
+    "my own picture": ["book/live", "lessons/11"],
+    "overfit": ["lessons/08"],
+    "webcam": ["book/live", "lessons/11"],
+    "dataset": ["lessons/01"],
+    "interactive": ["book/play"],
+    "normalize": ["lessons/01"],
+    "atrous": ["lessons/04"],
+    "mobilenet": ["lessons/05"],
+}
+
+
+@pytest.fixture(scope="module")
+def found(browser):
+    """Called with a query, gives the pages that the search finds, the best first."""
     with browser.new_context(offline=True) as context:
         page = context.new_page()
-        page.goto((HTML / "search.html").as_uri() + "?q=dilation")
-        expect(page.locator("#search-results li").first).to_be_visible()
+
+        def search(query):
+            # Words around a hit would be shown, too, which a browser does not read from files.
+            page.goto((HTML / "search.html").as_uri() + f"?q={query}")
+            expect(page.locator("#search-results > p").first).to_contain_text("found")
+            links = page.locator("#search-results li a")
+            return links.evaluate_all("(links) => links.map((link) => link.getAttribute('href'))")
+
+        yield search
+
+
+@pytest.mark.parametrize("query", SEARCHED)
+def test_what_a_learner_types_finds_its_page_among_the_first_three(found, query):
+    first = found(query)[:3]
+    assert any(page.startswith(name) for page in first for name in SEARCHED[query]), first
 
 
 def test_the_site_s_address_has_a_title_words_and_a_card_and_leads_to_the_first_page(visit):
