@@ -601,6 +601,17 @@ def test_the_explorer_goes_on_showing_a_layer_when_one_above_it_is_removed(visit
 # --------------------------------------------------------------------- augmentation gallery
 
 
+def test_the_explorer_keeps_the_layer_that_it_shows_in_sight(visit):
+    explorer = figure(visit(PLAY), "receptive-field-explorer")
+    choose = explorer.get_by_label("Layers", exact=True)
+    for name in choose.locator("option").all_text_contents():
+        choose.select_option(label=name)
+        box = explorer.locator(".scroll").bounding_box()
+        line = explorer.locator("tr.picked").bounding_box()
+        assert box["y"] - 1 <= line["y"], name
+        assert line["y"] + line["height"] <= box["y"] + box["height"] + 1, name
+
+
 def test_the_gallery_goes_round_its_draws_and_strengths_by_keyboard(visit):
     page = visit(PLAY)
     shown = figure(page, "augmentation-gallery")
@@ -650,8 +661,8 @@ def test_the_gallery_shows_the_picture_of_the_draw_that_it_speaks_of(visit):
             drawn = shown.locator(f".{side} > svg")
             expect(drawn).to_have_accessible_name(re.compile(f"^{name}"))
             seen = Image.open(io.BytesIO(drawn.screenshot())).convert("RGB")
-            # Of 35 pixels across, 1.5 on each side are room for fields that hang over.
-            edge = 1.5 / 35 * seen.width
+            # Of 37 pixels across, 2.5 on each side are room for fields that hang over.
+            edge = 2.5 / 37 * seen.width
             seen = seen.resize(
                 (32, 32), Image.Resampling.BOX, (edge, edge, *([seen.width - edge] * 2))
             )
@@ -666,8 +677,8 @@ def test_the_gallery_counts_what_a_hole_hides_of_the_field_under_the_pointer(vis
     shown = figure(page, "augmentation-gallery")
     picture = shown.locator(".after > svg")
     box = picture.bounding_box()
-    # The first pixel lies at this share of the canvas: 32 pixels, and 1.5 of padding around.
-    corner = {"x": box["width"] * 2 / 35, "y": box["height"] * 2 / 35}
+    # The first pixel lies at this share of the canvas: 32 pixels, and 2.5 of padding around.
+    corner = {"x": box["width"] * 3 / 37, "y": box["height"] * 3 / 37}
     picture.click(position=corner)
     expect(status(shown)).to_contain_text("Unit (0, 0) of conv1 sees 36 pixels of the new picture")
     shown.get_by_role("slider", name="row", exact=True).focus()
@@ -689,6 +700,7 @@ def test_the_browser_reads_two_runs_at_an_epoch_by_keyboard(visit):
     browser = figure(page, "run-browser")
     browser.get_by_label("First run").select_option("original-2023")
     browser.get_by_label("Second run").select_option("baseline-seed0")
+    browser.get_by_label("Measure").select_option("held_out_accuracy")
     epoch = browser.get_by_role("slider", name="epoch")
     epoch.focus()
     page.keyboard.press("Home")
@@ -710,6 +722,7 @@ def test_the_browser_finds_the_epoch_under_the_pointer(visit):
     browser = figure(visit(PLAY), "run-browser")
     browser.get_by_label("First run").select_option("original-2023")
     browser.get_by_label("Second run").select_option("none")
+    browser.get_by_label("Measure").select_option("held_out_accuracy")
     chart = browser.locator(".chart")
     width = chart.bounding_box()["width"]
     chart.click(position={"x": 46 + (width - 58) * 9 / 29, "y": 100})
@@ -722,6 +735,36 @@ def test_the_browser_finds_the_epoch_under_the_pointer(visit):
     browser.get_by_text("The curves as a table").click()
     last = browser.get_by_role("region", name="Values by epoch").get_by_role("row").last
     expect(last).to_have_text("3087.04")
+
+
+def test_the_browser_opens_on_two_runs_that_differ_and_enlarges_their_second_half(visit):
+    """Of 150 epochs the second half begins at 76, where 30 have long ended."""
+    browser = figure(visit(PLAY), "run-browser")
+    expect(browser).not_to_contain_text("Recipe: 0 of")
+    expect(browser.locator("circle")).to_have_count(150 + 30)
+    lowest = browser.locator(".chart text[text-anchor=end]").first
+    expect(lowest).to_have_text("20")
+    browser.get_by_label("Only the second half").check()
+    expect(browser.locator("circle")).to_have_count(75)
+    assert float(lowest.text_content()) > 60
+    slider = browser.get_by_role("slider", name="epoch")
+    slider.press("Home")
+    expect(status(browser)).to_contain_text("epoch 76 of 150")
+    chart = browser.locator(".chart").bounding_box()
+    middle = chart["y"] + 100
+    slider.page.mouse.move(chart["x"] + 60, middle)
+    slider.page.mouse.down()
+    slider.page.mouse.move(chart["x"] + chart["width"] - 12, middle)
+    slider.page.mouse.up()
+    expect(status(browser)).to_contain_text("epoch 150 of 150")
+
+
+def test_the_slider_of_the_browser_is_as_wide_as_its_axis(visit):
+    browser = figure(visit(PLAY), "run-browser")
+    axis = browser.locator("line.grid").first.bounding_box()
+    slider = browser.get_by_role("slider", name="epoch").bounding_box()
+    assert abs(slider["x"] - axis["x"]) < 12
+    assert slider["width"] > 0.85 * axis["width"]
 
 
 def test_the_browser_lists_what_differs_between_two_runs_and_on_demand_all(visit):

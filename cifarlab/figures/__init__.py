@@ -38,7 +38,8 @@ class Figure:
         source = "\n".join(script.read_text(encoding="utf-8") for script in scripts(self.name))
         # The attribute tells JupyterLab that keys pressed in here are not its shortcuts.
         return (
-            f'<cifarlab-{self.name} data-lm-suppress-shortcuts="true" parameters="{parameters}">\n'
+            f'<cifarlab-{self.name} role="group" aria-label="{self.name.replace("-", " ")}" '
+            f'data-lm-suppress-shortcuts="true" parameters="{parameters}">\n'
             f"{UNSCRIPTED}\n</cifarlab-{self.name}>\n"
             # In a function: a page may hold many figures, and their scripts share no names.
             f"<script>\n(() => {{\n{source}}})();\n</script>\n"

@@ -103,7 +103,7 @@ const TRANSFORMS = {
   },
 };
 
-const AROUND = 1.5; // pixels shown around a picture, where a field looks at padding
+const AROUND = 2.5; // pixels shown around a picture, where a field looks at padding
 
 figure("augmentation-gallery", `${PARTS}
 [hidden] { display: none !important; }

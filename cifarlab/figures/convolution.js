@@ -67,10 +67,11 @@ const sliders = (limits, given, changed) => {
     });
     panel.append(element("label", {}, element("span", {}, name.replace("_", " ")), input, shown));
   }
-  /** Move a slider from outside, within a limit that may be new. */
-  const set = (name, value, most = parts[name].input.max) => {
+  /** Move a slider from outside, within limits that may be new. */
+  const set = (name, value, most = parts[name].input.max, least = parts[name].input.min) => {
     const { input, shown } = parts[name];
     input.max = most;
+    input.min = least;
     input.value = value;
     values[name] = input.valueAsNumber;
     shown.textContent = input.value;

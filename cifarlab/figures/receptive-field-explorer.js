@@ -131,6 +131,14 @@ const MARGIN = 6; // pixels of padding that are shown around the picture, at mos
 const rounded = (count) => Number.isSafeInteger(count)
   ? written(count) : `about ${count.toExponential(1).replace("e+", " · 10^")}`;
 
+/** Scroll the box around a table's line, and nothing else, so far that the line is seen. */
+const keepInSight = (line) => {
+  const box = line.closest(".scroll");
+  const [top, bottom] = [line.offsetTop, line.offsetTop + line.offsetHeight];
+  if (top < box.scrollTop) box.scrollTop = top;
+  if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
+};
+
 figure("receptive-field-explorer", `${PARTS}
 .picture { flex: 0 1 21rem; min-width: 0; width: 100%; }
 .picture svg { cursor: crosshair; display: block; height: auto; width: 100%; }
@@ -302,6 +310,8 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
         line.querySelector(`.${name}`).textContent = map ? written(map[name]) : "–";
       }
     }
+    // Of a long table only a part is seen; the layer that is spoken of shall be in it.
+    keepInSight(rows.children[state.shown - 1]);
     const map = maps[state.shown];
     for (const axis of ["row", "column"]) {
       const before = unit.values[axis];

@@ -3,10 +3,10 @@
 
 const PARAMETERS = {
   "runs": {},
-  "first": { "start": "baseline-seed0", "among": "runs" },
-  "second": { "start": "original-2023", "among": "runs" },
+  "first": { "start": "accurate-seed0", "among": "runs" },
+  "second": { "start": "baseline-seed0", "among": "runs" },
   "measure": {
-    "start": "held_out_accuracy",
+    "start": "train_accuracy",
     "among": [
       "held_out_accuracy", "train_accuracy", "held_out_loss", "train_loss", "learning_rate"
     ]
@@ -83,7 +83,10 @@ figure("run-browser", `${PARTS}
 .choices { display: grid; gap: 0.6rem 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); }
 .choices select { display: block; width: 100%; }
 .chart { margin: 1rem 0 0; }
-.chart svg { cursor: crosshair; display: block; }
+.chart svg { cursor: crosshair; display: block; touch-action: pan-y; }
+/* As wide as the axis above it. */
+.sliders { display: block; margin: 0 ${EDGE.right}px 0 ${EDGE.left}px; }
+@media print { .chart svg { height: auto; max-width: 100%; } }
 .grid { stroke: var(--line); stroke-width: 1; }
 .curve { fill: none; stroke-width: 2.5; }
 .first { --own: var(--accent); }
@@ -128,12 +131,14 @@ tbody th { font-weight: inherit; }
   const chart = element("div", { class: "chart" });
   const cursor = sliders({ epoch: { start: 1, least: 1, most: 1 } }, {}, () => redraw());
   const said = element("p", { role: "status" });
+  const zoom = element("input", { type: "checkbox" });
   const all = element("input", { type: "checkbox" });
   const settings = element("div");
   const values = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values by epoch" });
   root.append(
     element("div", { class: "choices" }, first.label, second.label, measure.label),
-    chart, cursor.panel, said,
+    chart, cursor.panel,
+    element("p", {}, element("label", {}, zoom, " Only the second half of the epochs, enlarged")), said,
     element("details", {}, element("summary", {}, "The curves as a table"), values),
     element("p", {}, element("label", {}, all, " Show all settings, not only those that differ")),
     settings);
@@ -155,8 +160,10 @@ tbody th { font-weight: inherit; }
 
   const draw = (curves) => {
     const width = Math.max(chart.clientWidth, 240);
-    const points = curves.flat();
     const end = lastEpoch();
+    const begin = zoom.checked ? Math.ceil((end + 1) / 2) : 1;
+    curves = curves.map((points) => points.filter(([epoch]) => epoch >= begin));
+    const points = curves.flat();
     if (points.length === 0) {
       chart.replaceChildren();
       return;
@@ -164,13 +171,13 @@ tbody th { font-weight: inherit; }
     const heights = points.map(([, value]) => value);
     const levels = ticks(Math.min(...heights), Math.max(...heights));
     const [low, high] = [levels[0], levels.at(-1)];
-    const x = (epoch) => EDGE.left + (width - EDGE.left - EDGE.right) * (epoch - 1) / Math.max(end - 1, 1);
+    const x = (epoch) => EDGE.left + (width - EDGE.left - EDGE.right) * (epoch - begin) / Math.max(end - begin, 1);
     const y = (value) => HEIGHT - EDGE.bottom -
       (HEIGHT - EDGE.top - EDGE.bottom) * (value - low) / (high - low);
     const text = (attributes, words) => svg("text", attributes, words);
     const digits = Math.max(...levels.map((level) => String(+level.toPrecision(6)).split(".")[1]?.length ?? 0));
-    const epochs = ticks(1, end, width < 480 ? 4 : 8).filter(
-      (epoch) => Number.isInteger(epoch) && epoch <= end).map((epoch) => Math.max(epoch, 1));
+    const epochs = ticks(begin, end, width < 480 ? 4 : 8).filter(
+      (epoch) => Number.isInteger(epoch) && epoch <= end).map((epoch) => Math.max(epoch, begin));
     const places = curves.map((points) => points.map(([epoch, value]) => [x(epoch), y(value)]));
     const occupied = places.flat();
     const drawn = places.map((dots, which) => svg("g", { class: CLASSES[which] },
@@ -203,11 +210,15 @@ tbody th { font-weight: inherit; }
       text({ x: x(epoch), y: HEIGHT - EDGE.bottom + 18, "text-anchor": "middle" }, epoch)),
     text({ x: width - EDGE.right, y: HEIGHT - 4, "text-anchor": "end" }, "epoch"),
     ...drawn,
-    svg("line", { class: "cursor", x1: x(place), x2: x(place), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
+    ...(place < begin ? [] : [svg("line", {
+      class: "cursor", x1: x(place), x2: x(place), y1: EDGE.top, y2: HEIGHT - EDGE.bottom,
+    })]),
     ...names));
-    chart.onclick = ({ clientX }) => {
+    /** The epoch under a pointer, which may press or, with a button held, move. */
+    chart.onpointerdown = chart.onpointermove = ({ buttons, clientX }) => {
+      if (buttons !== 1) return;
       const share = (clientX - chart.getBoundingClientRect().left - EDGE.left) / (width - EDGE.left - EDGE.right);
-      cursor.set("epoch", Math.round(1 + share * (end - 1)));
+      cursor.set("epoch", Math.round(begin + share * (end - begin)), end, begin);
       redraw();
     };
   };
@@ -271,14 +282,20 @@ tbody th { font-weight: inherit; }
     say(found);
     tabulate(found);
   };
+  /** Other epochs are shown: the slider is as long as the axis. */
+  const span = () => {
+    const end = lastEpoch();
+    cursor.set("epoch", cursor.values.epoch, end, zoom.checked ? Math.ceil((end + 1) / 2) : 1);
+    redraw();
+  };
   /** Other runs: another last epoch, other settings. */
   const choose = () => {
-    cursor.set("epoch", cursor.values.epoch, lastEpoch());
     list();
-    redraw();
+    span();
   };
   for (const each of [first, second]) each.made.addEventListener("change", choose);
   measure.made.addEventListener("change", redraw);
+  zoom.addEventListener("change", span);
   all.addEventListener("change", list);
   first.made.value = given.first ?? (named(PARAMETERS.first.start) ?? runs[0]).name;
   second.made.value = given.second ?? named(PARAMETERS.second.start)?.name ?? "";
