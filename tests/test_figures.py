@@ -785,7 +785,7 @@ def test_a_run_that_was_carried_to_another_machine_tells_each_of_its_sessions():
 
 def test_the_browser_holds_only_the_runs_that_it_is_given(browser):
     """So that a lesson's stored output stays what it is when another run is published."""
-    shown = figures.show("run-browser", runs=["original-2023"])
+    shown = figures.show("run-browser", runs=["original-2023"], measure="held_out_accuracy")
     assert [run["name"] for run in parameters(shown)["runs"]] == ["original-2023"]
     page = browser.new_page()
     page.set_content(shown._repr_html_())
@@ -840,7 +840,7 @@ def test_a_dot_stands_at_the_height_of_its_value_and_above_its_epoch(show, measu
 
 
 def test_the_line_stands_at_the_epoch_that_is_read_and_the_table_has_all_values(show):
-    page = show(figures.Figure("run-browser", TWO_RUNS))
+    page = show(figures.Figure("run-browser", {**TWO_RUNS, "measure": "held_out_accuracy"}))
     page.get_by_role("slider", name="epoch").press("Home")
     dots = numbers(page.locator(".chart .first circle"), "cx")
     assert numbers(page.locator(".chart .cursor"), "x1", "x2") == [dots[0] * 2]
