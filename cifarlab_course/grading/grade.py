@@ -131,7 +131,10 @@ def chosen(folder: Folder, assignment: Assignment) -> Submission:
     if not folder.candidates:
         reason = "; ".join(folder.reasons)
         return Submission(folder.learner, flags=tuple(flags), reason=reason)
-    best = max(folder.candidates, key=lambda each: (is_of(assignment, each.lines), each.order))
+    best = max(
+        folder.candidates,
+        key=lambda candidate: (is_of(assignment, candidate.lines), candidate.order),
+    )
     if folder.notebooks > 1:
         flags.append(f"{folder.notebooks} notebooks; graded {best.path.name!r}")
     return Submission(folder.learner, best.path, best.digest, (*flags, *folder.reasons))
@@ -149,14 +152,14 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
     """
     named: Counter[str] = Counter()
     for folder in folders:
-        named.update({line for each in folder.candidates for line in each.lines})
-    known = {line: made for line in named if (made := from_line(line, secret))}
-    first, second = [*(line for line, _ in named.most_common() if line in known), "", ""][:2]
+        named.update({line for candidate in folder.candidates for line in candidate.lines})
+    assignments = {line: assignment for line in named if (assignment := from_line(line, secret))}
+    first, second = [*(line for line, _ in named.most_common() if line in assignments), "", ""][:2]
     if not first:
         wrong = named.total()
-        told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
+        reason = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
         raise ValueError(
-            f"No submission is of an assignment made with this secret: {told}. "
+            f"No submission is of an assignment made with this secret: {reason}. "
             "Give that of the assignment, or name the exercises (and --open) that were asked."
         )
     if named[first] == named[second]:
@@ -164,7 +167,7 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
             f"The submissions are of two assignments, {first!r} and {second!r}. "
             "Grade each in a folder of its own."
         )
-    return known[first]
+    return assignments[first]
 
 
 # ---------------------------------------------------------------------------- one submission
@@ -194,7 +197,7 @@ def graded_run(
 
     Raises: NotStarted.
     """
-    tried: list[tuple[tuple, list[Piece], Ran]] = []
+    outcomes: list[tuple[tuple, list[Piece], Ran]] = []
     trouble, began = "", time.monotonic()
     for number, way in enumerate(ways):
         if trouble and not all(exercise.name in piece.questions for piece in way):
@@ -208,8 +211,8 @@ def graded_run(
         seen = zip(exercise.checks, ran.checks, strict=False)
         points = sum(check.points for check, output in seen if not output["error"])
         # Of those that pass as much, the one "from the top" is as the learner saw it.
-        tried.append(((points, not ran.trouble, number == 1), way, ran))
-    (points, *_), way, ran = max(tried, key=lambda each: each[0])
+        outcomes.append(((points, not ran.trouble, number == 1), way, ran))
+    (points, *_), way, ran = max(outcomes, key=lambda outcome: outcome[0])
     if points and not ran.trouble:
         ran = run(runner, exercise, way, anyhow=True)
     return way, ran, trouble or ran.trouble
@@ -297,8 +300,10 @@ def oddities(notebook: Notebook, words: Written, assignment: Assignment) -> Iter
 def nothing(assignment: Assignment, reason: str) -> Result:
     """No points, for a reason that is flagged."""
     marks = {
-        each.name: [Mark(check.name, 0, check.points, f"{reason}.") for check in each.checks]
-        for each in assignment.exercises
+        exercise.name: [
+            Mark(check.name, 0, check.points, f"{reason}.") for check in exercise.checks
+        ]
+        for exercise in assignment.exercises
     }
     return Result(marks, flags=[reason], read=False)
 
@@ -313,18 +318,18 @@ class Kept:
         self.path = path
         self.lock = threading.Lock()
         self.known: dict[str, Result] = {}
-        whole = []
+        lines = []
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 entry = json.loads(line)
                 result = Result(**entry["result"])
                 result.marks = {q: [Mark(*m) for m in marks] for q, marks in result.marks.items()}
                 self.known[entry["digest"]] = result
-                whole.append(line)
+                lines.append(line)
             except (ValueError, KeyError, TypeError):
                 continue  # cut while it was written
         with replacing(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, digest: str, result: Result) -> None:
         """Keep a result, at once and for good."""
@@ -341,9 +346,9 @@ def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     ours = Path(__file__).parents[1]
     folders = ours / "exercises", ours / "grading", Path(cifarlab.__file__).parent
     code = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
-    packages = sorted((each.name, each.version) for each in distributions())
-    asked = repr((assignment, seconds, packages)).encode()
-    return hashlib.sha256(b"".join([asked, *code])).digest()
+    packages = sorted((package.name, package.version) for package in distributions())
+    settings = repr((assignment, seconds, packages)).encode()
+    return hashlib.sha256(b"".join([settings, *code])).digest()
 
 
 class Progress:
@@ -381,7 +386,7 @@ def grade(
     """
     settings = settings_digest(assignment, seconds)
     with Runner(seconds=120, imports=assignment.imports) as trusted:
-        right = {each.name: expected(trusted, each) for each in assignment.exercises}
+        right = {exercise.name: expected(trusted, exercise) for exercise in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
     runners: list[Runner] = []
@@ -397,13 +402,13 @@ def grade(
     def key(digest: str) -> str:
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
-    def one(each: Submission) -> Result:
-        if each.path is None:
-            return nothing(assignment, each.reason)
-        if key(each.digest) in kept.known and each.learner.name != again:
-            return kept.known[key(each.digest)]
+    def one(submission: Submission) -> Result:
+        if submission.path is None:
+            return nothing(assignment, submission.reason)
+        if key(submission.digest) in kept.known and submission.learner.name != again:
+            return kept.known[key(submission.digest)]
         try:
-            data = contents(each.path)
+            data = contents(submission.path)
             result = graded(data, assignment, right, start)
         except NotStarted:
             raise
@@ -414,20 +419,24 @@ def grade(
         return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(one, each): each for each in submissions}
+        running = {pool.submit(one, submission): submission for submission in submissions}
         progress = Progress(len(running))
         try:
-            for done in as_completed(running):
+            for future in as_completed(running):
                 progress.step()
-                each = running[done]
+                submission = running[future]
                 try:
-                    result = done.result()
-                    flags = [*each.flags, *result.flags]
-                    results[each.learner.name] = replace(result, flags=flags)
+                    result = future.result()
+                    flags = [*submission.flags, *result.flags]
+                    results[submission.learner.name] = replace(result, flags=flags)
                 except NotStarted as error:
                     failures.append(error)
         except KeyboardInterrupt:
-            names = [each.learner.name for future, each in running.items() if future.running()]
+            names = [
+                submission.learner.name
+                for future, submission in running.items()
+                if future.running()
+            ]
             stopped.set()
             for runner in tuple(runners):
                 runner.cancel()
@@ -444,9 +453,9 @@ def grade(
 def tell_the_same(submissions: Iterable[Submission], results: Mapping[str, Result]) -> None:
     """Flag those who handed in the very same file, if there is anything of their own in it."""
     alike: dict[str, list[str]] = {}
-    for each in submissions:
-        if each.path:
-            alike.setdefault(each.digest, []).append(each.learner.name)
+    for submission in submissions:
+        if submission.path:
+            alike.setdefault(submission.digest, []).append(submission.learner.name)
     for names in alike.values():
         for name in names if len(names) > 1 else ():
             points = sum(mark.points for marks in results[name].marks.values() for mark in marks)

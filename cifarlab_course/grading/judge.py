@@ -270,8 +270,8 @@ def outputs(said: object, cells: int, checks: int) -> Ran:
     Raises: Stopped.
     """
 
-    def output(each: object) -> dict:
-        match each:
+    def output(entry: object) -> dict:
+        match entry:
             case {"text": str(text), "error": None}:
                 return {"text": text[:TEXT], "error": None}
             case {"text": str(text), "error": [str(kind), str(message)]}:
@@ -353,14 +353,14 @@ def expected(runner: Runner, exercise: Exercise) -> list:
     failed = [output["error"] for output in ran.cells + ran.checks if output["error"]]
     unfit = [value for value in ran.values if isinstance(value, dict)]
     if ran.trouble or failed or unfit:
-        told = ran.trouble or failed or unfit
-        raise ValueError(f"{exercise.name}: its own solution does not pass: {told}.")
+        reason = ran.trouble or failed or unfit
+        raise ValueError(f"{exercise.name}: its own solution does not pass: {reason}.")
     return ran.values
 
 
 def marks(checks: Sequence[Check], right: Sequence, ran: Ran) -> list[Mark]:
     """Points for each check: all of them, or none. Its asserts and its hidden tests must pass."""
-    found = []
+    graded = []
     left, values = list(right), list(ran.values)
     for number, check in enumerate(checks):
         count = len(check.asked)
@@ -368,16 +368,16 @@ def marks(checks: Sequence[Check], right: Sequence, ran: Ran) -> list[Mark]:
         got, values = values[:count], values[count:]
         error = ran.checks[number]["error"] if number < len(ran.checks) else None
         if ran.trouble:
-            told = f"Not run to its end: {ran.trouble}."
+            message = f"Not run to its end: {ran.trouble}."
         elif error:
-            told = error[1] if error[0] == "AssertionError" else ": ".join(error)
+            message = error[1] if error[0] == "AssertionError" else ": ".join(error)
         elif not same(got, wanted):
-            told = hidden_message(got, wanted, check.asked)
+            message = hidden_message(got, wanted, check.asked)
         else:
-            found.append(Mark(check.name, check.points, check.points, ""))
+            graded.append(Mark(check.name, check.points, check.points, ""))
             continue
-        found.append(Mark(check.name, 0, check.points, told))
-    return found
+        graded.append(Mark(check.name, 0, check.points, message))
+    return graded
 
 
 def hidden_message(got: list, wanted: list, notes: list[str]) -> str:

@@ -66,19 +66,19 @@ class Proof:
         draws = DRAWS if any("draw" in check.hidden for check in exercise.checks) else 1
         self.runner, self.exercise = runner, exercise
         self.drawn = [replace(exercise, seed=f"draw {number}") for number in range(draws)]
-        self.right = [expected(runner, each) for each in self.drawn]
+        self.right = [expected(runner, draw) for draw in self.drawn]
 
     def runs(self, source: str) -> list[Ran]:
         """An answer, run once; for each draw what became of it."""
         cells = [*self.exercise.sources("given"), source]
         visible = [check.visible for check in self.exercise.checks]
-        asked = [step for each in self.drawn for step in hidden_steps(each)]
+        asked = [step for draw in self.drawn for step in hidden_steps(draw)]
         ran = self.runner.run(cells, visible, asked)
         count = len(ran.values) // len(self.drawn)
         parts = [ran.values[number * count :][:count] for number in range(len(self.drawn))]
         return [
-            judged(self.runner, each, ran._replace(values=part))
-            for each, part in zip(self.drawn, parts, strict=True)
+            judged(self.runner, draw, ran._replace(values=part))
+            for draw, part in zip(self.drawn, parts, strict=True)
         ]
 
     def points(self, number: int, ran: Ran) -> list[int]:
@@ -116,13 +116,13 @@ def gaps(runner: Runner, exercise: Exercise, published: Exercise) -> Iterator[st
     for mistake in exercise.wrong:
         runs = proof.runs(mistake.source)
         yield from earns(proof, runs, repr(mistake.message), most=exercise.points - 1)
-        told = proof.told(runs[0])
-        if not any(mistake.message in each for each in told):
-            yield f"the mistake {mistake.message!r} is told: {' '.join(told)!r}"
-        others = {each.message for each in exercise.wrong if each.source != mistake.source}
-        for text in told:
-            if mistake.message not in text and (found := [m for m in others if m in text]):
-                yield f"the mistake {mistake.message!r} is also told what is {found[0]!r}"
+        messages = proof.told(runs[0])
+        if not any(mistake.message in message for message in messages):
+            yield f"the mistake {mistake.message!r} is told: {' '.join(messages)!r}"
+        others = {other.message for other in exercise.wrong if other.source != mistake.source}
+        for text in messages:
+            if mistake.message not in text and (strays := [m for m in others if m in text]):
+                yield f"the mistake {mistake.message!r} is also told what is {strays[0]!r}"
 
 
 def earns(proof: Proof, runs: list[Ran], name: str, most: int) -> Iterator[str]:

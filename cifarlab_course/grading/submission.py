@@ -134,23 +134,23 @@ def pieces(cells: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
     visible |= {bare(check_cell(check, exercises)) for check in checks.values()}
     parts = []
     current: frozenset[str] = frozenset()
-    for each in cells:
-        marks = MARK.findall(each.source)
+    for cell in cells:
+        marks = MARK.findall(cell.source)
         answers = frozenset(name for kind, name in marks if kind == "exercise" and name in names)
         checked = any(kind == "check" and name in checks for kind, name in marks)
         if not (answers or checked):  # the marker line is gone, metadata may not be
-            answers = frozenset({each.metadata.get("answer")}) & names
-            checked = not answers and each.metadata.get("check") in checks
+            answers = frozenset({cell.metadata.get("answer")}) & names
+            checked = not answers and cell.metadata.get("check") in checks
         if answers:
             current = answers
-            parts.append(Piece(each.source, answers, answers=True))
+            parts.append(Piece(cell.source, answers, answers=True))
         elif checked:
             current = frozenset()
-            if bare(each.source) not in visible:  # something was written into it
-                parts.append(Piece(each.source, frozenset(), answers=False, check=True))
-        elif each.code:
-            parts.append(Piece(each.source, current, answers=False))
-        elif each.source.lstrip().startswith("#"):  # a heading: the next question
+            if bare(cell.source) not in visible:  # something was written into it
+                parts.append(Piece(cell.source, frozenset(), answers=False, check=True))
+        elif cell.code:
+            parts.append(Piece(cell.source, current, answers=False))
+        elif cell.source.lstrip().startswith("#"):  # a heading: the next question
             current = frozenset()
     for exercise in exercises:
         parts = recognized(parts, exercise)
