@@ -159,10 +159,10 @@ class Setting:
 
     def options(self) -> list[str]:
         """As the command line takes them: those that differ from what it would take anyway."""
-        given = {
+        changed = {
             name: value for name, value in vars(self).items() if value != getattr(Setting, name)
         }
-        return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        return [word for name, value in changed.items() for word in (f"--{name}", str(value))]
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,9 @@ def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
     recipe = arm.changed_recipe()
     return {
         run["seed"]: run
-        for each in summed["arms"]
-        if each["name"] == arm.name and recipes.Recipe(**each["recipe"]) == recipe
-        for run in each["runs"]
+        for entry in summed["arms"]
+        if entry["name"] == arm.name and recipes.Recipe(**entry["recipe"]) == recipe
+        for run in entry["runs"]
     }
 
 
@@ -268,8 +268,8 @@ def summed_up(arm: Arm, folder: Path, known: dict[int, dict], scored_on: str) ->
         return None
     recipe = arm.changed_recipe()
     network = recipe.create_network()
-    found = [known[seed] for seed in sorted(known)]
-    accuracies = [run[f"{scored_on}_accuracy"] for run in found]
+    finished_runs = [known[seed] for seed in sorted(known)]
+    accuracies = [run[f"{scored_on}_accuracy"] for run in finished_runs]
     return {
         "name": arm.name,
         "recipe": asdict(recipe),
@@ -279,7 +279,7 @@ def summed_up(arm: Arm, folder: Path, known: dict[int, dict], scored_on: str) ->
         "mean": float(np.mean(accuracies)),
         "interval": interval(accuracies),
         "next_run": interval(accuracies, of_next=True),
-        "runs": found,
+        "runs": finished_runs,
     }
 
 

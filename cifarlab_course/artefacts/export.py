@@ -154,7 +154,7 @@ def steps(network: nn.Module) -> list[Step]:
     pooled = False
     for node in graph.nodes:
         layer = modules[node.target] if node.op == "call_module" else node.target
-        inputs, sources = node.all_input_nodes, [maps[each] for each in node.all_input_nodes]
+        inputs, sources = node.all_input_nodes, [maps[source] for source in node.all_input_nodes]
         kind = kind_of(layer)
         new = None
         if node.op == "placeholder" and not maps:
@@ -310,8 +310,8 @@ def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
     Raises: ValueError if they give other probabilities than `network`.
     """
     expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
-    given = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
-    if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
+    probabilities = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    if probabilities.shape != expected.shape or (probabilities - expected).abs().max() > 1e-6:
         raise ValueError(
             f"{type(network).__name__} computes something else than its layers in turn, so a page "
             f"can't run it. {SUPPORTED}"

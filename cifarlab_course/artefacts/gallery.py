@@ -65,13 +65,13 @@ def draw(images: np.ndarray) -> tuple[list[dict], list[np.ndarray]]:
         for strength in strengths:
             pipeline = A.Compose(steps(strength), strict=True, save_applied_params=True)
             for number in range(count):
-                made = []
+                augmented = []
                 for image in images:
                     data.reseed(pipeline, SEED, number)
-                    made.append(pipeline(image=image))
-                numbers = told(made[0]["applied_transforms"])
+                    augmented.append(pipeline(image=image))
+                numbers = told(augmented[0]["applied_transforms"])
                 draws.append({"transform": name, "strength": strength, **numbers})
-                results.append(np.stack([each["image"] for each in made]))
+                results.append(np.stack([picture["image"] for picture in augmented]))
     return draws, results
 
 
@@ -128,8 +128,8 @@ def fields() -> dict[str, int]:
     """How many pixels a unit of each layer sees along an axis; its field has no holes."""
     with torch.device("meta"):
         network = model.create("skipnet")
-    found = analyze(network, (SIDE, SIDE))
-    return {layer: found[layer].size[0] for layer in LAYERS}
+    analysis = analyze(network, (SIDE, SIDE))
+    return {layer: analysis[layer].size[0] for layer in LAYERS}
 
 
 def sheet(images: np.ndarray, results: list[np.ndarray]) -> np.ndarray:
@@ -171,7 +171,7 @@ def gallery(train: data.Split) -> tuple[dict, np.ndarray]:
 def text(numbers: dict) -> str:
     """JSON with one line a draw, so that a change can be read."""
     head = json.dumps({**numbers, "draws": []}, indent=1)
-    lines = ",\n".join(f"  {json.dumps(each)}" for each in numbers["draws"])
+    lines = ",\n".join(f"  {json.dumps(draw)}" for draw in numbers["draws"])
     return head.replace('"draws": []', f'"draws": [\n{lines}\n ]') + "\n"
 
 
