@@ -63,8 +63,8 @@ def number(least: int, most: int, kind: type = int) -> Callable[[str], float]:
         except ValueError:
             value = least - 1
         if not least <= value <= most:  # NaN is neither
-            whole = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r}; give {whole} from {least} to {most:,}")
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r}; give {wanted} from {least} to {most:,}")
         return value
 
     return read

@@ -72,10 +72,10 @@ class Step:
         if not self.weight.isfinite().all():
             raise ValueError("a weight is no finite number, so there is nothing to write.")
         step = self.weight.abs().amax(dim=(1, 2, 3)) / MOST
-        whole = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
+        integers = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
         # In single precision: the scales, of which a batch norm may make anything, and the biases.
         return replace(
-            self, weight=whole, scale=(self.scale * step).float(), bias=self.bias.float()
+            self, weight=integers, scale=(self.scale * step).float(), bias=self.bias.float()
         )
 
     def run(self, maps: list[Tensor]) -> Tensor:

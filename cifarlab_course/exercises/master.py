@@ -214,8 +214,8 @@ def variants(path: Path) -> list[dict[str, int]]:
     """Every way to choose the options of a master; the first is the published one."""
     header = jupytext.reads(path.read_text(encoding="utf-8"), fmt="myst").metadata["exercise"]
     vary = header.get("vary", {})
-    numbers = itertools.product(*(range(len(values)) for values in vary.values()))
-    return [dict(zip(vary, chosen, strict=True)) for chosen in numbers]
+    combinations = itertools.product(*(range(len(values)) for values in vary.values()))
+    return [dict(zip(vary, chosen, strict=True)) for chosen in combinations]
 
 
 def steps(hidden: str) -> list[tuple[str, str, str]]:

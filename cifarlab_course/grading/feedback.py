@@ -49,11 +49,11 @@ img {{ max-width: 100%; background: white; }}
 
 def file_name(learner: str) -> str:
     """The name of a learner's page, never longer than a file's name may be."""
-    whole = learner.encode()
-    if len(whole) <= LONGEST:
+    data = learner.encode()
+    if len(data) <= LONGEST:
         return f"{learner}.html"
-    cut = whole[:LONGEST].decode(errors="ignore")
-    return f"{cut}-{hashlib.sha256(whole).hexdigest()[:8]}.html"
+    cut = data[:LONGEST].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(data).hexdigest()[:8]}.html"
 
 
 def write(

@@ -147,16 +147,16 @@ def merged(learners: Iterable[Learner]) -> list[Learner]:
     """The learners, each once; those who share a name are told apart by their numbers."""
     named: dict[str, dict[str, Learner]] = {}
     for learner in learners:
-        numbers = named.setdefault(learner.name, {})
-        earlier = numbers.get(learner.number, learner)
-        numbers[learner.number] = earlier if earlier is learner else joined(earlier, learner)
+        by_number = named.setdefault(learner.name, {})
+        earlier = by_number.get(learner.number, learner)
+        by_number[learner.number] = earlier if earlier is learner else joined(earlier, learner)
     unique: dict[str, Learner] = {}
-    for name, numbers in named.items():
-        if len(numbers) == 2 and "" in numbers:  # one of the two places has no number to say
-            (number,) = numbers.keys() - {""}
-            numbers = {number: joined(numbers[number], numbers[""])}
-        for number, learner in numbers.items():
-            own = f"{name} ({number or 'no number'})" if len(numbers) > 1 else name
+    for name, by_number in named.items():
+        if len(by_number) == 2 and "" in by_number:  # one of the two places has no number to say
+            (number,) = by_number.keys() - {""}
+            by_number = {number: joined(by_number[number], by_number[""])}
+        for number, learner in by_number.items():
+            own = f"{name} ({number or 'no number'})" if len(by_number) > 1 else name
             while own in unique:
                 own += " (again)"
             unique[own] = replace(learner, name=own)

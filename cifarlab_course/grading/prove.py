@@ -50,12 +50,12 @@ def tricks(exercise: Exercise) -> dict[str, str]:
 def slips(exercise: Exercise) -> dict[str, str]:
     """Solutions that hand over their result in a way that no check compares: what it is, how."""
     name = names_defined(exercise.reference)[-1]
-    whole = f"{exercise.reference}\nwhole = {name}\n"
+    source = f"{exercise.reference}\nwhole = {name}\n"
     if f"def {name}(" not in exercise.reference:
-        return {"None": f"{name} = None", "str": f"{whole}{name} = str(whole)"}
+        return {"None": f"{name} = None", "str": f"{source}{name} = str(whole)"}
     return {
-        "None": f"{whole}def {name}(*given, **named):\n    whole(*given, **named)",
-        "str": f"{whole}def {name}(*given, **named):\n    return str(whole(*given, **named))",
+        "None": f"{source}def {name}(*given, **named):\n    whole(*given, **named)",
+        "str": f"{source}def {name}(*given, **named):\n    return str(whole(*given, **named))",
     }
 
 

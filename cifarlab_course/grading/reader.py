@@ -146,8 +146,8 @@ def address(kind: str, data: object) -> str:
     if kind == "image/svg+xml":
         text = base64.b64encode(text.encode()).decode()
     text = re.sub(r"\s", "", text)
-    whole = kind in PICTURES and re.fullmatch(r"[A-Za-z0-9+/=]+", text)
-    return f"data:{kind};base64,{text}" if whole else ""
+    valid = kind in PICTURES and re.fullmatch(r"[A-Za-z0-9+/=]+", text)
+    return f"data:{kind};base64,{text}" if valid else ""
 
 
 def picture(source: str, words: str) -> str:
