@@ -357,9 +357,9 @@ def find_network(name: str, options: Sequence[str] = ()) -> "nn.Module":
         if isinstance(make, nn.Module):
             return make
         # Only the layers matter, so torchvision and others need not fetch weights.
-        known = inspect.signature(make).parameters
+        parameters = inspect.signature(make).parameters
         for weights in ("weights_backbone", "encoder_weights"):
-            if weights in known:
+            if weights in parameters:
                 settings.setdefault(weights, None)
         network = make(*values, **settings)
     except (Exception, SystemExit) as error:  # whatever somebody's own file may raise

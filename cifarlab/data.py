@@ -120,16 +120,16 @@ def find() -> Path:
 
     Raises: OSError naming the bad files, or saying how to get the data by hand.
     """
-    named = os.environ.get("CIFARLAB_DATA")
-    folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
-    if not named and folder.is_dir():
+    variable = os.environ.get("CIFARLAB_DATA")
+    folder = Path(variable) if variable else platformdirs.user_cache_path("cifarlab")
+    if not variable and folder.is_dir():
         remove_abandoned(folder, "download")  # of a download that was killed
-    wrong = flaws(folder)
-    if not wrong:
+    problems = flaws(folder)
+    if not problems:
         return folder
-    if named:
+    if variable:
         raise OSError(
-            f"CIFARLAB_DATA={named} does not hold a sound CIFAR-10: {'; '.join(wrong)}. "
+            f"CIFARLAB_DATA={variable} does not hold a sound CIFAR-10: {'; '.join(problems)}. "
             f"Put the files there or unset the variable to download them. {by_hand(folder)}"
         )
     download(folder)

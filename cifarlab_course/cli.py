@@ -221,9 +221,9 @@ def assignment(options: argparse.Namespace) -> None:
 
     questions = assigning.read_open(options.open) if options.open else []
     new_assignment = assigning.make(options.exercises, secret(options, new=True), questions)
-    handed, *kept = assigning.write(new_assignment, questions, options.title, options.out)
-    print(f"{handed}: hand this out, {assigning.counted(sum(new_assignment.most.values()))}")
-    print(*(f"{path}: for instructors only" for path in kept), sep="\n")
+    hand_out, *keys = assigning.write(new_assignment, questions, options.title, options.out)
+    print(f"{hand_out}: hand this out, {assigning.counted(sum(new_assignment.most.values()))}")
+    print(*(f"{path}: for instructors only" for path in keys), sep="\n")
 
 
 def grade(options: argparse.Namespace) -> int:

@@ -195,8 +195,8 @@ def collapse(op: Operation, input: Feature, dims: Iterable[int], sources, shape=
     dimensions = []
     for size, source in zip(op.shape if shape is None else shape, sources, strict=True):
         if source is None or source in dims:
-            kept = sorted(input.axes(source)) if source is not None and size == 1 else []
-            dimensions.append((Part(size, kept[0] if kept else None),))
+            axes_left = sorted(input.axes(source)) if source is not None and size == 1 else []
+            dimensions.append((Part(size, axes_left[0] if axes_left else None),))
         else:
             dimensions.append(input.dimensions[source])
     return derive(input, tuple(dimensions), steps)

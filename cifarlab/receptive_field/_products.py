@@ -37,8 +37,8 @@ def reduce(op, input, dim=None, *options, **more):
         dim = None
     count = len(input.shape)
     dims = dimensions_of(dim, count)
-    kept = [d for d in range(count) if len(op.shape) == count or d not in dims]
-    return (collapse(op, input, dims, kept),) * len(op.shapes)
+    kept_dims = [d for d in range(count) if len(op.shape) == count or d not in dims]
+    return (collapse(op, input, dims, kept_dims),) * len(op.shapes)
 
 
 def norm(op, input, p=None, dim=None, *options, **more):
@@ -59,8 +59,8 @@ def ranked(op, input, *options, dim=None, **more):
         )
     count = len(input.shape)
     dims = dimensions_of(dim, count)
-    kept = [d for d in range(count) if len(op.shape) == count or d not in dims]
-    return tuple(collapse(op, input, dims, kept, shape) for shape in op.shapes)
+    kept_dims = [d for d in range(count) if len(op.shape) == count or d not in dims]
+    return tuple(collapse(op, input, dims, kept_dims, shape) for shape in op.shapes)
 
 
 def running(op, input, dim=None, **more):

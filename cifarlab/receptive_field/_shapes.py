@@ -125,11 +125,10 @@ def cat(op, tensors, dim=0):
         return Feature(result.grid, tuple(dimensions))
     several = any(len(f.dimensions[dim]) > 1 for f in inputs)
     inputs = [on_axes(op, f, [dim]) for f in inputs]
-    places, start, ours = [], 0, iter(inputs)
+    places, start = [], 0
     for tensor in tensors:
         size = tensor.shape[dim]
         if isinstance(tensor, Feature):
-            next(ours)
             places.append([start, start, start + size])
         start += size
     if not several:  # beyond the ends, and over constants, a map goes on
@@ -235,12 +234,12 @@ def getitem(op, input, index):
         dimension += 1
     if all(isinstance(item, slice) for item in items):
         return result
-    kept, dimension = [], 0
+    dimensions, dimension = [], 0
     for item in items:
-        kept += [(Part(1),)] if item is None else []
-        kept += [result.dimensions[dimension]] if isinstance(item, slice) else []
+        dimensions += [(Part(1),)] if item is None else []
+        dimensions += [result.dimensions[dimension]] if isinstance(item, slice) else []
         dimension += item is not None
-    return Feature(result.grid, tuple(kept))
+    return Feature(result.grid, tuple(dimensions))
 
 
 def setitem(op, target, index, value):

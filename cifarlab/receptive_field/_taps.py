@@ -427,30 +427,30 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
 def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
     """What every unit sees; `real`: in the image, otherwise as if all maps went on for ever."""
     # Backwards: which units, virtual ones included, does anyone look at?
-    asked = {grid: [(0, max(n, 1 if real else 2) - 1) for n in grid.units] for grid in grids}
+    ranges = {grid: [(0, max(n, 1 if real else 2) - 1) for n in grid.units] for grid in grids}
     looks: dict[tuple[Grid, int, int], tuple[tuple[int, ...], np.ndarray]] = {}
     for grid in reversed(grids):
-        places = [np.arange(first, last + 1) for first, last in asked[grid]]
+        places = [np.arange(first, last + 1) for first, last in ranges[grid]]
         for link, (source, ways) in enumerate(grid.links):
             for axis, look in enumerate(ways):
                 taps = look.taps(places, grid.units, source.units[axis], real=real)
                 looks[grid, link, axis] = (look.axes, taps)
                 if taps.size:
-                    first, last = asked[source][axis]
+                    first, last = ranges[source][axis]
                     present = taps if taps.min() != ABSENT else taps[taps != ABSENT]
                     if present.size:
                         first, last = min(first, present.min()), max(last, present.max())
-                        asked[source][axis] = first, last
+                        ranges[source][axis] = first, last
     # Forwards: what do they see?
     image = []
-    for axis, (first, last) in enumerate(asked[grids[0]]):
+    for axis, (first, last) in enumerate(ranges[grids[0]]):
         pixels = np.arange(first, last + 1)
         image.append(Spans((axis,), (first,), pixels, pixels))
     rows, columns = image
     here = np.zeros((), int)
     seen: dict[Grid, list[Boxes]] = {grids[0]: [(rows, columns, Spans((), (), here, here))]}
     for grid in grids[1:]:
-        begin = [first for first, _ in asked[grid]]
+        begin = [first for first, _ in ranges[grid]]
         boxes = []
         for link, (source, ways) in enumerate(grid.links):
             steps = [looks[grid, link, axis] for axis in range(len(ways))]

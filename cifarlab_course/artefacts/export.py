@@ -239,7 +239,7 @@ def written(plan: list[Step]) -> dict:
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
     side.
     """
-    listed = []
+    entries = []
     for step in map(Step.rounded, plan):
         entry = {"kind": step.kind, "sources": step.sources}
         if step.kind == "convolution":
@@ -250,8 +250,8 @@ def written(plan: list[Step]) -> dict:
                 "scales": as_text(step.scale, "<f4"),
                 "biases": as_text(step.bias, "<f4"),
             }
-        listed.append(entry)
-    return {"steps": listed}
+        entries.append(entry)
+    return {"steps": entries}
 
 
 def as_text(numbers: Tensor, form: str) -> str:

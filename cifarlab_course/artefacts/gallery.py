@@ -69,8 +69,8 @@ def draw(images: np.ndarray) -> tuple[list[dict], list[np.ndarray]]:
                 for image in images:
                     data.reseed(pipeline, SEED, number)
                     augmented.append(pipeline(image=image))
-                numbers = told(augmented[0]["applied_transforms"])
-                draws.append({"transform": name, "strength": strength, **numbers})
+                facts = told(augmented[0]["applied_transforms"])
+                draws.append({"transform": name, "strength": strength, **facts})
                 results.append(np.stack([picture["image"] for picture in augmented]))
     return draws, results
 

@@ -105,9 +105,9 @@ class Submission:
 
 def opened(learner: Learner) -> Folder:
     """What a learner handed in, each notebook read once."""
-    handed = files(learner)
-    candidates, reasons = [], list(handed.reasons)
-    for path in handed.notebooks:
+    own_files = files(learner)
+    candidates, reasons = [], list(own_files.reasons)
+    for path in own_files.notebooks:
         try:
             data = contents(path)
             notebook = read(data)
@@ -118,11 +118,11 @@ def opened(learner: Learner) -> Folder:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             reasons.append(f"{path.name!r} can't be read: {error!r}")
-    if not handed.notebooks:
-        names = [repr(path.name) for path in handed.others]
-        held = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
-        reasons.append(f"no notebook (.ipynb) in it{held}")
-    return Folder(learner, len(handed.notebooks), candidates, reasons)
+    if not own_files.notebooks:
+        names = [repr(path.name) for path in own_files.others]
+        listing = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
+        reasons.append(f"no notebook (.ipynb) in it{listing}")
+    return Folder(learner, len(own_files.notebooks), candidates, reasons)
 
 
 def chosen(folder: Folder, assignment: Assignment) -> Submission:
@@ -150,19 +150,19 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
 
     Raises: ValueError if none was made with this secret, or two are named as often.
     """
-    named: Counter[str] = Counter()
+    votes: Counter[str] = Counter()
     for folder in folders:
-        named.update({line for candidate in folder.candidates for line in candidate.lines})
-    assignments = {line: assignment for line in named if (assignment := from_line(line, secret))}
-    first, second = [*(line for line, _ in named.most_common() if line in assignments), "", ""][:2]
+        votes.update({line for candidate in folder.candidates for line in candidate.lines})
+    assignments = {line: assignment for line in votes if (assignment := from_line(line, secret))}
+    first, second = [*(line for line, _ in votes.most_common() if line in assignments), "", ""][:2]
     if not first:
-        wrong = named.total()
+        wrong = votes.total()
         reason = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
         raise ValueError(
             f"No submission is of an assignment made with this secret: {reason}. "
             "Give that of the assignment, or name the exercises (and --open) that were asked."
         )
-    if named[first] == named[second]:
+    if votes[first] == votes[second]:
         raise ValueError(
             f"The submissions are of two assignments, {first!r} and {second!r}. "
             "Grade each in a folder of its own."
@@ -182,8 +182,8 @@ def run(runner: Runner, exercise: Exercise, way: list[Piece], *, anyhow: bool = 
     """
     sources = [*exercise.sources("given"), *(piece.source for piece in way)]
     visible = [check.visible for check in exercise.checks]
-    asked = hidden_steps(exercise)
-    ran = runner.run(sources, visible, asked, lambda ran: anyhow or ran.passed)
+    hidden = hidden_steps(exercise)
+    ran = runner.run(sources, visible, hidden, lambda ran: anyhow or ran.passed)
     return judged(runner, exercise, ran)
 
 
@@ -226,9 +226,9 @@ def best(
     Raises: NotStarted.
     """
     way, ran, trouble = graded_run(runner, exercise, ways)
-    got = marks(exercise.checks, right, ran)
-    if sum(mark.points for mark in got) == exercise.points:
-        return got, []
+    earned = marks(exercise.checks, right, ran)
+    if sum(mark.points for mark in earned) == exercise.points:
+        return earned, []
     errors = [output["error"] for output in ran.cells + ran.checks if output["error"]]
     missing = {
         name[1]
@@ -236,10 +236,10 @@ def best(
         if kind == "ModuleNotFoundError" and (name := MISSING.fullmatch(text))
     }
     lacking = [f"there is no {name} where it was graded" for name in sorted(missing)]
-    return explained(got, exercise, way, ran), [trouble] * bool(trouble) + lacking
+    return explained(earned, exercise, way, ran), [trouble] * bool(trouble) + lacking
 
 
-def explained(got: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
+def explained(marks: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
     """The marks, with the error of the answer's own cell, which may explain those of the checks."""
     outputs = ran.cells[len(exercise.sources("given")) :]
     errors = [
@@ -248,10 +248,10 @@ def explained(got: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -
         if exercise.name in piece.questions and output["error"]
     ]
     if not errors:
-        return got
+        return marks
     kind, text = errors[-1]
-    said = f" Your cell ended with {kind}: {text[:300].strip()}"
-    return [mark if mark.points else mark._replace(told=mark.told + said) for mark in got]
+    hint = f" Your cell ended with {kind}: {text[:300].strip()}"
+    return [mark if mark.points else mark._replace(told=mark.told + hint) for mark in marks]
 
 
 def graded(
@@ -273,10 +273,10 @@ def graded(
                 ways = list(attempts(parts, exercise))
                 if result.flags:  # a cell that all share may be to blame: begin without them
                     ways = [*ways[-1:], *ways[:-1]]
-                got, remarks = best(runner, exercise, right[exercise.name], ways)
+                marks, remarks = best(runner, exercise, right[exercise.name], ways)
                 result.marks[exercise.name] = [
                     mark._replace(told=mark.told[:TOLD] + " …" * (len(mark.told) > TOLD))
-                    for mark in got
+                    for mark in marks
                 ]
                 result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
         for exercise in assignment.exercises:
@@ -343,8 +343,8 @@ class Kept:
 
 def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     """Changes whenever the same notebook might earn other points."""
-    ours = Path(__file__).parents[1]
-    folders = ours / "exercises", ours / "grading", Path(cifarlab.__file__).parent
+    course = Path(__file__).parents[1]
+    folders = course / "exercises", course / "grading", Path(cifarlab.__file__).parent
     code = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
     packages = sorted((package.name, package.version) for package in distributions())
     settings = repr((assignment, seconds, packages)).encode()

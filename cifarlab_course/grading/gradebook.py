@@ -108,12 +108,12 @@ def write_by_hand(
     path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries
 ) -> None:
     """Write the rows back as they stood, and below them one for each answer to be read."""
-    listed = {tuple(row[:2]) for row in entries.rows}
+    rows_there = {tuple(row[:2]) for row in entries.rows}
     new = [
         [learner, name, "", ""]
         for learner, result in results.items()
         for name in assignment.open
-        if (learner, name) not in listed and waits(result, name)
+        if (learner, name) not in rows_there and waits(result, name)
     ]
     if new or not path.exists():
         write_table(path, [HEADER, *entries.rows, *new], entries.sign)

@@ -58,16 +58,16 @@ def look(folder: Path) -> HandedIn:
         notes.append(f"'{shown(places[0].name)}' holds several learners' folders: took those")
         places = sorted(entries(places[0]))
     tables = {path.name.removesuffix(end) for path in places for end in TABLES}
-    ours = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
+    own_names = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
     learners, left = [], []
-    for path in (path for path in places if path.name not in ours):
+    for path in (path for path in places if path.name not in own_names):
         if learner := whose(path):
             learners.append(learner)
         else:
             left.append(f"'{shown(path.name)}'")
     if left:
-        named = ", ".join(left[:10]) + ", …" * (len(left) > 10)
-        notes.append(f"left out, as no learner's: {named}")
+        names = ", ".join(left[:10]) + ", …" * (len(left) > 10)
+        notes.append(f"left out, as no learner's: {names}")
     if not learners:
         raise ValueError(
             f"{folder} holds no submission; it must hold a folder for each learner, or notebooks "
@@ -145,13 +145,13 @@ def shown(name: str) -> str:
 
 def merged(learners: Iterable[Learner]) -> list[Learner]:
     """The learners, each once; those who share a name are told apart by their numbers."""
-    named: dict[str, dict[str, Learner]] = {}
+    by_name: dict[str, dict[str, Learner]] = {}
     for learner in learners:
-        by_number = named.setdefault(learner.name, {})
+        by_number = by_name.setdefault(learner.name, {})
         earlier = by_number.get(learner.number, learner)
         by_number[learner.number] = earlier if earlier is learner else joined(earlier, learner)
     unique: dict[str, Learner] = {}
-    for name, by_number in named.items():
+    for name, by_number in by_name.items():
         if len(by_number) == 2 and "" in by_number:  # one of the two places has no number to say
             (number,) = by_number.keys() - {""}
             by_number = {number: joined(by_number[number], by_number[""])}

@@ -72,8 +72,8 @@ class Proof:
         """An answer, run once; for each draw what became of it."""
         cells = [*self.exercise.sources("given"), source]
         visible = [check.visible for check in self.exercise.checks]
-        asked = [step for draw in self.drawn for step in hidden_steps(draw)]
-        ran = self.runner.run(cells, visible, asked)
+        hidden = [step for draw in self.drawn for step in hidden_steps(draw)]
+        ran = self.runner.run(cells, visible, hidden)
         count = len(ran.values) // len(self.drawn)
         parts = [ran.values[number * count :][:count] for number in range(len(self.drawn))]
         return [

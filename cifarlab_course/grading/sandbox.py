@@ -233,8 +233,8 @@ def refusal() -> str:
     if platform.system() != "Linux" or not shutil.which("bwrap"):
         return f"Submissions run in bubblewrap, which is not installed here. {REMEDY}"
     try:
-        with runner(60, "") as tried:
-            tried.start()
+        with runner(60, "") as trial:
+            trial.start()
     except (NotStarted, OSError) as error:
         return f"The sandbox does not work here: {error}. {REMEDY}"
     return ""
@@ -247,7 +247,7 @@ def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
     so it gets none of our environment.
     """
     if unsafe:
-        ours = {name: value for name, value in os.environ.items() if name != "SECRET"}
-        ours |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
-        return Runner(seconds, environment=ours, imports=imports)
+        environment = {name: value for name, value in os.environ.items() if name != "SECRET"}
+        environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+        return Runner(seconds, environment=environment, imports=imports)
     return Runner(seconds, confined, watch, ENVIRONMENT, imports)

@@ -47,15 +47,15 @@ def installed(requirements: list[Requirement]) -> Iterator[Distribution]:
         marker = requirement.marker
         if marker and not any(marker.evaluate({"extra": extra}) for extra in extras or {""}):
             continue
-        wanted = frozenset(requirement.extras)
-        key = canonicalize_name(requirement.name), wanted
+        own_extras = frozenset(requirement.extras)
+        key = canonicalize_name(requirement.name), own_extras
         if key in seen:
             continue
         package = distribution(requirement.name)
         if not any(name == key[0] for name, _ in seen):
             yield package
         seen.add(key)
-        waiting += [(Requirement(line), wanted) for line in package.requires or []]
+        waiting += [(Requirement(line), own_extras) for line in package.requires or []]
 
 
 def licence(package: Distribution) -> str:

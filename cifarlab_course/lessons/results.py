@@ -29,8 +29,8 @@ def number(record: str, path: str, form: str) -> str:
     """
     file = records.SHIPPED / f"{record}.json"
     if not file.is_file():
-        known = ", ".join(records.names())
-        raise ValueError(f"no record is called {record!r}; there are: {known}.")
+        names = ", ".join(records.names())
+        raise ValueError(f"no record is called {record!r}; there are: {names}.")
     value = schema.read(file)
     try:
         for step in path.split("."):

@@ -186,14 +186,14 @@ def validate(
     Raises: ValueError if there is no such lesson or mode.
     """
     if only not in (None, LONG_TESTS, *(path.stem for path in LESSONS)):
-        known = ", ".join([*(path.stem for path in LESSONS), LONG_TESTS])
-        raise ValueError(f"--only {only}; it is one of: {known}.")
+        names = ", ".join([*(path.stem for path in LESSONS), LONG_TESTS])
+        raise ValueError(f"--only {only}; it is one of: {names}.")
     chosen = {name: env for name, env in modes().items() if name.startswith(mode)}
     if not chosen:
         raise ValueError(f"--mode {mode}; here the modes are: {'; '.join(modes())}.")
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
-    if named := os.environ.get("CIFARLAB_DATA"):
-        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+    if data_folder := os.environ.get("CIFARLAB_DATA"):
+        os.environ["CIFARLAB_DATA"] = os.path.abspath(data_folder)  # lessons run in many folders
     today = datetime.datetime.now(datetime.UTC).date()
     device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
     part = [choice for choice in (only, mode) if choice]  # a part is no whole report
