@@ -279,14 +279,28 @@ def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
 # -------------------------------------------------------------------------------- statistics
 
 
-def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
-    """Histograms of each image's own mean and standard deviation of brightness, in [0, 1]."""
-    plot = Plot(8.4, 2.8)
-    left, right = plot.subplots(1, 2)
-    left.hist(means, bins=60, color=BLUE)
-    right.hist(standard_deviations, bins=60, color=ORANGE)
-    _lined(left, "mean of one image", "images")
-    _lined(right, "standard deviation within one image", "images")
+def within_and_between(means: np.ndarray, deviations: np.ndarray) -> Plot:
+    """A bar for each image, from its mean brightness less its own deviation to as much above.
+
+    Both (N,), in [0, 1]; the darkest image stands on the left, and a dot marks each mean.
+    """
+    plot = Plot(8.4, 3.2)
+    axes = plot.subplots()
+    order = np.argsort(means)
+    centres, halves = means[order], deviations[order]
+    places = range(len(order))
+    axes.vlines(
+        places,
+        centres - halves,
+        centres + halves,
+        color=BLUE,
+        alpha=0.45,
+        label="within: one deviation up and down",
+    )
+    axes.plot(places, centres, "o", color=ORANGE, markersize=3, label="between: the means")
+    axes.set_xticks([])
+    _lined(axes, "images, from dark to bright", "brightness")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left")
     return plot
 
 
