@@ -413,14 +413,27 @@ def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
 # -------------------------------------------------------------------------------- statistics
 
 
-def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
-    """Histograms of each image's own mean and standard deviation of brightness, in [0, 1]."""
-    plot = Chart(440)
-    above, below = plot.subplots(2, 1)
-    above.hist(means, bins=60, color=BLUE)
-    below.hist(standard_deviations, bins=60, color=ORANGE)
-    _lined(above, "mean of one image", "images")
-    _lined(below, "its standard deviation", "images")
+def within_and_between(means: np.ndarray, deviations: np.ndarray) -> Plot:
+    """A bar for each image, from its mean brightness less its own deviation to as much above.
+
+    Both (N,), in [0, 1]; the darkest image stands on the left, and a dot marks each mean.
+    """
+    plot = Chart(330)
+    axes = plot.subplots()
+    order = np.argsort(means)
+    centres, halves = means[order], deviations[order]
+    places = range(len(order))
+    axes.vlines(
+        places,
+        centres - halves,
+        centres + halves,
+        color=BLUE,
+        alpha=0.45,
+        label="within images",
+    )
+    axes.plot(places, centres, "o", color=ORANGE, markersize=3, label="between: means")
+    axes.set_xticks([])
+    _lined(axes, "images, from dark to bright", "brightness")
     return plot
 
 

@@ -66,7 +66,9 @@ CHARTS = {
     "runs": lambda: plots.runs(ARMS),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
-    "spread": lambda: plots.spread(np.linspace(0, 1, 5000) ** 2, np.linspace(0.1, 0.3, 5000)),
+    "within_and_between": lambda: plots.within_and_between(
+        np.linspace(0, 1, 200) ** 2, np.linspace(0.1, 0.3, 200)
+    ),
     "by row": lambda: plots.by_row(
         {"one": [0.1, 0.2], "another": [0.3, 0.4]}, ["cat", "automobile"], "share of the pixels"
     ),
@@ -273,16 +275,12 @@ def test_rates_and_momenta_are_each_drawn_at_the_axis_of_their_name():
     }
 
 
-def test_means_and_deviations_are_each_counted_at_the_axis_of_their_name():
-    plot = plots.spread(np.array([0.2, 0.2, 0.2, 0.8]), np.array([0.1, 0.3, 0.3]))
-    counts = {
-        axes.get_xlabel(): [bar.get_height() for bar in axes.patches if bar.get_height()]
-        for axes in plot.axes
-    }
-    assert counts == {
-        "mean of one image": [3, 1],
-        "its standard deviation": [1, 2],
-    }
+def test_each_image_s_bar_spans_its_deviation_around_its_mean_from_dark_to_bright():
+    plot = plots.within_and_between(np.array([0.5, 0.2, 0.8]), np.array([0.1, 0.2, 0.05]))
+    (axes,) = plot.axes
+    bars = [segment.tolist() for segment in axes.collections[0].get_segments()]
+    assert np.allclose(bars, [[[0, 0], [0, 0.4]], [[1, 0.4], [1, 0.6]], [[2, 0.75], [2, 0.85]]])
+    assert list(axes.lines[0].get_ydata()) == [0.2, 0.5, 0.8]
 
 
 def test_the_sweep_marks_the_chosen_rate():
