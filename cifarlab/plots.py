@@ -478,6 +478,21 @@ def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
     return plot
 
 
+def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
+    """Accuracy of a network whose kernels are cut to rank 1, 2, ...; a line for a name."""
+    plot = Plot(8.4, 3.2)
+    axes = plot.subplots()
+    for (name, values), (colour, style) in zip(
+        percent.items(), itertools.cycle(LINES), strict=False
+    ):
+        ranks = range(1, len(values) + 1)
+        axes.plot(ranks, values, style, color=colour, marker="o", markersize=5, label=name)
+    axes.set_ylim(0, 100)
+    _lined(axes, "rank of the kernels", "accuracy (%)")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    return plot
+
+
 def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     """How often each class (row) was taken for each other (column); (classes, classes) int64."""
     plot = Plot(7.2, 6.2)

@@ -195,6 +195,14 @@ def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
     assert list(found) == ["trained", "random"]
 
 
+def test_accuracy_stands_at_its_rank_counted_from_one():
+    plot = plots.accuracy_by_rank({"reading": [15.0, 50.0, 85.5], "writing": [13.0, 44.0, 84.0]})
+    found = {line.get_label(): line.get_data() for line in plot.axes[0].lines}
+    assert [list(values) for values in found["reading"]] == [[1, 2, 3], [15, 50, 85.5]]
+    assert list(found["writing"][1]) == [13, 44, 84]
+    assert plot.axes[0].get_ylim() == (0, 100)
+
+
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
     arms = {
         "a": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79.0, 83.0]},
