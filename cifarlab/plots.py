@@ -710,3 +710,32 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "layer", "field (pixels)")
     return plot
+
+
+def field_widths(depths: Sequence[int], widths: Mapping[str, Sequence[float]]) -> Plot:
+    """Widths in pixels against the number of layers, a line for each label."""
+    plot = Plot(8.4, 3.6)
+    axes = plot.subplots()
+    for (label, pixels), (colour, style) in zip(
+        widths.items(), itertools.cycle(LINES), strict=False
+    ):
+        axes.plot(depths, pixels, style, color=colour, label=label)
+    _lined(axes, "number of layers", "width (pixels)")
+    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    return plot
+
+
+def field_shares(found: Mapping[str, Effective]) -> Plot:
+    """Effective fields side by side, each with its own scale and its ellipse of two sigma."""
+    plot = Plot(8.4, 3.2)
+    panels = plot.subplots(1, len(found), squeeze=False)[0]
+    for axes, (label, effective) in zip(panels, found.items(), strict=True):
+        axes.imshow(effective.share, cmap="cividis", interpolation="nearest")
+        (y, x), (height, width) = effective.centre, effective.sigma
+        for colour, style, thickness in (("white", "-", 5), (ORANGE, "--", 2.5)):
+            ellipse = Ellipse((x, y), 4 * width, 4 * height, fill=False)
+            ellipse.set(edgecolor=colour, linestyle=style, linewidth=thickness)
+            axes.add_patch(ellipse)
+        _bare(axes)
+        axes.set_title(f"{label}\nsigma {height:.1f} and {width:.1f}", fontsize=FONT_SIZE)
+    return plot

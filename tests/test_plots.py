@@ -234,6 +234,27 @@ def test_layers_are_counted_in_whole_numbers():
     assert all(tick == int(tick) for tick in plot.axes[0].get_xticks())
 
 
+def test_widths_are_drawn_against_the_number_of_layers():
+    plot = plots.field_widths([1, 4], {"on paper": [3, 9], "effective": [2.5, 5]})
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in plot.axes[0].lines}
+    assert drawn == {"on paper": [[1, 3], [4, 9]], "effective": [[1, 2.5], [4, 5]]}
+
+
+def test_effective_fields_stand_side_by_side_with_their_sigmas():
+    share = np.eye(8) / 8
+    found = {"a": receptive_field.Effective(share, (3, 4), (1.5, 2), 0.9)}
+    found["b"] = receptive_field.Effective(share[::-1], (3, 4), (1, 0.5), 0.9)
+    plot = plots.field_shares(found)
+    assert [axes.get_title() for axes in plot.axes] == [
+        "a\nsigma 1.5 and 2.0",
+        "b\nsigma 1.0 and 0.5",
+    ]
+    first, second = shown(plot)
+    assert (first == share).all() and (second == share[::-1]).all()
+    ellipse = plot.axes[0].patches[-1]
+    assert (ellipse.get_width(), ellipse.get_height()) == (8, 6)
+
+
 @pytest.mark.slow
 def test_augmented_puts_each_original_before_its_draws(split):
     draws = np.stack([split.images[10:13], split.images[20:23]])
