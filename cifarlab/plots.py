@@ -480,7 +480,7 @@ def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
 
 def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
     """Accuracy of a network whose kernels are cut to rank 1, 2, ...; a line for a name."""
-    plot = Plot(8.4, 3.2)
+    plot = Chart(330)
     axes = plot.subplots()
     for (name, values), (colour, style) in zip(
         percent.items(), itertools.cycle(LINES), strict=False
@@ -489,7 +489,6 @@ def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
         axes.plot(ranks, values, style, color=colour, marker="o", markersize=5, label=name)
     axes.set_ylim(0, 100)
     _lined(axes, "rank of the kernels", "accuracy (%)")
-    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot
 
 
@@ -714,14 +713,13 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
 
 def field_widths(depths: Sequence[int], widths: Mapping[str, Sequence[float]]) -> Plot:
     """Widths in pixels against the number of layers, a line for each label."""
-    plot = Plot(8.4, 3.6)
+    plot = Chart(330)
     axes = plot.subplots()
     for (label, pixels), (colour, style) in zip(
         widths.items(), itertools.cycle(LINES), strict=False
     ):
         axes.plot(depths, pixels, style, color=colour, label=label)
     _lined(axes, "number of layers", "width (pixels)")
-    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot
 
 

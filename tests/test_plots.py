@@ -66,6 +66,12 @@ CHARTS = {
     "runs": lambda: plots.runs(ARMS),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
+    "accuracy_by_rank": lambda: plots.accuracy_by_rank(
+        {"depthwise first": [17.1, 50, 78], "pointwise first": [13, 53, 78]}
+    ),
+    "field_widths": lambda: plots.field_widths(
+        [1, 40, 80], {"theoretical": [3, 81, 161], "effective: two sigma": [3, 20, 29]}
+    ),
     "within_and_between": lambda: plots.within_and_between(
         np.linspace(0, 1, 200) ** 2, np.linspace(0.1, 0.3, 200)
     ),
