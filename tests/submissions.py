@@ -1055,7 +1055,7 @@ def patched_json_and_print(draft):
     )
 
 
-@case("hostile", NONE, flag="holes: it ended its own process")
+@case("hostile", NONE)  # what it sends is judged like any wrong answer
 def patched_runner(draft):
     draft.stubs().first(
         "import __main__\n__main__.plain = lambda value, depth=0: 1\n"

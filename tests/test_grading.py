@@ -60,7 +60,9 @@ def whole(tmp_path_factory):
 def assert_graded(row, name):
     """Does a case have its points, and a flag where it must, and none else?"""
     got = tuple(float(row[question]) for question in EXERCISES)
-    flags = [flag for flag in row["flags"].split("; ") if flag]
+    # Some cases hand in one and the same file, to see what stands beside it.
+    same = "the very same file"
+    flags = [flag for flag in row["flags"].split("; ") if flag and not flag.startswith(same)]
     assert got == CASES[name].points, row
     assert row["waiting"] == "why" * CASES[name].waits
     if CASES[name].flag is not None:
