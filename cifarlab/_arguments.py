@@ -53,7 +53,7 @@ def instance(name: str, value: Any, kind: type | UnionType) -> Any:
     """
     if not isinstance(value, kind):
         kinds = get_args(kind) or (kind,)
-        wanted = " or ".join(f"{each.__module__}.{each.__qualname__}" for each in kinds)
+        wanted = " or ".join(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
         wanted = wanted.replace("builtins.NoneType", "None").replace("builtins.", "")
         raise TypeError(f"{name}={shown(value)}; it must be {wanted}.")
     return value
@@ -95,8 +95,8 @@ def shaped(
     if not isinstance(value, kind):
         raise TypeError(f"{name}={shown(value)}; it must be {wanted}.")
     fits = len(value.shape) == len(shape) and all(
-        isinstance(length, str) or length == given
-        for length, given in zip(shape, value.shape, strict=True)
+        isinstance(length, str) or length == size
+        for length, size in zip(shape, value.shape, strict=True)
     )
     if not fits or (dtype and str(value.dtype).removeprefix("torch.") != dtype):
         raise ValueError(f"{name}={shown(value)}; it must be {wanted}.")

@@ -63,15 +63,15 @@ class Checkpoint:
     identity: dict[str, Any]  # what must be the same for a run to go on
     parts: dict[str, Any]  # network, optimizer and the like: what has a `state_dict`
 
-    def save(self, done: list[Epoch]) -> None:
-        """Write the state after the epochs `done`; the file is the old one or the whole new one."""
+    def save(self, history: list[Epoch]) -> None:
+        """Write the state after `history`; the file is the old one or the whole new one."""
         if self.path is None:
             return
         content = io.BytesIO()  # not straight to the file: torch does not say when a disk is full
         torch.save(
             {
                 "run": self.identity,
-                "epochs": [asdict(epoch) for epoch in done],
+                "epochs": [asdict(epoch) for epoch in history],
                 "state": {name: part.state_dict() for name, part in self.parts.items()},
             },
             content,

@@ -78,47 +78,47 @@ class _Held(TorchFunctionMode):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.weights = {_storage(each) for each in (*network.parameters(), *network.buffers())}
+        self.weights = {_storage(tensor) for tensor in (*network.parameters(), *network.buffers())}
         own = {  # of norms, which a network needs not learn
-            _storage(each)
+            _storage(tensor)
             for part in network.modules()
             if isinstance(part, nn.modules.batchnorm._NormBase)
-            for each in part.buffers(recurse=False)
+            for tensor in part.buffers(recurse=False)
         }
         self.elsewhere = sum(
-            each.numel() for each in network.buffers() if _storage(each) not in own
+            tensor.numel() for tensor in network.buffers() if _storage(tensor) not in own
         )
         self.network, self.products = network, list[str]()
-        self.made: dict[int, Tensor] = {}  # kept, so that no other takes their place in memory
+        self.tensors: dict[int, Tensor] = {}  # kept, so that no other takes their place in memory
 
     def watch(self, images: Tensor) -> None:
         """Look on while the network computes its scores."""
-        self.made[_storage(images)] = images
+        self.tensors[_storage(images)] = images
         with self, torch.no_grad():
             self.network(images)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
-        taken = list(_tensors((args, kwargs)))
-        for each in taken:
-            self.count(each)
-        if name in _PRODUCTS and any(_storage(each) in self.weights for each in taken):
+        tensors = list(_tensors((args, kwargs)))
+        for tensor in tensors:
+            self.count(tensor)
+        if name in _PRODUCTS and any(_storage(tensor) in self.weights for tensor in tensors):
             self.products.append({"__matmul__": "matmul", "__rmatmul__": "matmul"}.get(name, name))
         result = function(*args, **(kwargs or {}))
-        for each in _tensors(result):
+        for tensor in _tensors(result):
             if name in _MAKERS:
-                self.count(each)
-            elif taken and all(_storage(other) in self.weights for other in taken):
-                self.weights.add(_storage(each))  # made of weights alone
-            self.made.setdefault(_storage(each), each)
+                self.count(tensor)
+            elif tensors and all(_storage(other) in self.weights for other in tensors):
+                self.weights.add(_storage(tensor))  # made of weights alone
+            self.tensors.setdefault(_storage(tensor), tensor)
         return result
 
     def count(self, tensor: Tensor) -> None:
         """Count the numbers of a tensor that is met for the first time."""
-        if _storage(tensor) not in self.weights and _storage(tensor) not in self.made:
+        if _storage(tensor) not in self.weights and _storage(tensor) not in self.tensors:
             self.elsewhere += tensor.numel()
             self.weights.add(_storage(tensor))
-            self.made[_storage(tensor)] = tensor
+            self.tensors[_storage(tensor)] = tensor
 
 
 def _storage(tensor: Tensor) -> int:
@@ -133,8 +133,8 @@ def _tensors(values: Any) -> Iterator[Tensor]:
     elif isinstance(values, dict):
         yield from _tensors([*values.values()])
     elif isinstance(values, tuple | list):
-        for each in values:
-            yield from _tensors(each)
+        for value in values:
+            yield from _tensors(value)
 
 
 def used_convolutions(network: nn.Module) -> set[str]:
@@ -156,13 +156,13 @@ def used_convolutions(network: nn.Module) -> set[str]:
     used = set()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
-            kept = layer.weight.detach().clone()
+            original = layer.weight.detach().clone()
             with torch.no_grad():
                 # New weights, not larger ones: batch norm would undo a factor, ReLU a sign.
-                layer.weight.copy_(torch.randn(kept.shape, generator=generator))
+                layer.weight.copy_(torch.randn(original.shape, generator=generator))
                 if not torch.equal(network(images), before):
                     used.add(name)
-                layer.weight.copy_(kept)
+                layer.weight.copy_(original)
     return used
 
 

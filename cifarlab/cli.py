@@ -295,8 +295,8 @@ def closing(analysis: "receptive_field.Analysis", through_gates: bool) -> list[s
         return []
     seen = last.box(*last.centre, clipped=True)
     everything = (0, 0, *(size - 1 for size in analysis.size))
-    whole = "the whole image" if seen == everything else f"{seen}"
-    lines = [f"last map: {last}; its middle unit, {last.centre}, sees {whole}"]
+    extent = "the whole image" if seen == everything else f"{seen}"
+    lines = [f"last map: {last}; its middle unit, {last.centre}, sees {extent}"]
     if last.stride == (0, 0) and not through_gates:
         lines.append("where the jump is 0, all units see all; --through-gates looks past gates")
     return lines
@@ -357,9 +357,9 @@ def find_network(name: str, options: Sequence[str] = ()) -> "nn.Module":
         if isinstance(make, nn.Module):
             return make
         # Only the layers matter, so torchvision and others need not fetch weights.
-        known = inspect.signature(make).parameters
+        parameters = inspect.signature(make).parameters
         for weights in ("weights_backbone", "encoder_weights"):
-            if weights in known:
+            if weights in parameters:
                 settings.setdefault(weights, None)
         network = make(*values, **settings)
     except (Exception, SystemExit) as error:  # whatever somebody's own file may raise

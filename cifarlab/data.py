@@ -80,19 +80,19 @@ class Split:
         Raises: TypeError if they are no list of whole numbers, ValueError if one is not there.
         """
         try:
-            numbers = np.asarray(indices)
+            array = np.asarray(indices)
         except ValueError:  # lists of different lengths
-            numbers = np.empty((0, 0))
-        if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind not in "iu"):
+            array = np.empty((0, 0))
+        if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
             raise TypeError(
                 f"indices={arguments.shown(indices)}; they must be a list of whole numbers."
             )
-        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
+        if len(array) and not -len(self) <= array.min() <= array.max() < len(self):
             raise ValueError(
-                f"indices from {numbers.min()} to {numbers.max()}; the {len(self)} images are "
+                f"indices from {array.min()} to {array.max()}; the {len(self)} images are "
                 f"0 to {len(self) - 1}."
             )
-        indices = numbers.astype(np.int64)
+        indices = array.astype(np.int64)
         return Split(self.images[indices], self.labels[indices], self.classes, self.source)
 
 
@@ -120,16 +120,16 @@ def find() -> Path:
 
     Raises: OSError naming the bad files, or saying how to get the data by hand.
     """
-    named = os.environ.get("CIFARLAB_DATA")
-    folder = Path(named) if named else platformdirs.user_cache_path("cifarlab")
-    if not named and folder.is_dir():
+    variable = os.environ.get("CIFARLAB_DATA")
+    folder = Path(variable) if variable else platformdirs.user_cache_path("cifarlab")
+    if not variable and folder.is_dir():
         remove_abandoned(folder, "download")  # of a download that was killed
-    wrong = flaws(folder)
-    if not wrong:
+    problems = flaws(folder)
+    if not problems:
         return folder
-    if named:
+    if variable:
         raise OSError(
-            f"CIFARLAB_DATA={named} does not hold a sound CIFAR-10: {'; '.join(wrong)}. "
+            f"CIFARLAB_DATA={variable} does not hold a sound CIFAR-10: {'; '.join(problems)}. "
             f"Put the files there or unset the variable to download them. {by_hand(folder)}"
         )
     download(folder)
@@ -395,9 +395,9 @@ def denormalize(
     Raises: TypeError or ValueError if an argument is not of its shape and range.
     """
     arguments.shaped("images", images, Tensor, ("N", 3, "H", "W"), "float32")
-    middle = torch.tensor(arguments.three("mean", mean, 0, 1)).view(3, 1, 1)
-    spread = torch.tensor(arguments.three("std", std, 1e-6, 1)).view(3, 1, 1)
-    pixels = ((images * spread + middle) * 255).round().clamp(0, 255)
+    means = torch.tensor(arguments.three("mean", mean, 0, 1)).view(3, 1, 1)
+    deviations = torch.tensor(arguments.three("std", std, 1e-6, 1)).view(3, 1, 1)
+    pixels = ((images * deviations + means) * 255).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
@@ -413,8 +413,8 @@ def reseed(transform: A.Compose, *numbers: int) -> None:
     Raises: TypeError or ValueError if one of `numbers` is no whole number of 0 or more.
     Lesson: Augmentations.
     """
-    for each in numbers:
-        arguments.whole("numbers", each, 0)
+    for number in numbers:
+        arguments.whole("numbers", number, 0)
     entropy = np.random.SeedSequence(numbers)
     transform.set_random_state(
         np.random.default_rng(entropy), random.Random(int(entropy.generate_state(1)[0]))

@@ -91,16 +91,16 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     layers = list(network.modules())
     pools = [place for place, part in enumerate(layers) if isinstance(part, nn.AdaptiveAvgPool2d)]
     heads = [part for part in layers[pools[0] :] if isinstance(part, nn.Conv2d)] if pools else []
-    whole = bool(pools) and layers[pools[0]].output_size in (1, (1, 1))
-    if len(pools) != 1 or not whole or len(heads) != 1 or heads[0].kernel_size != (1, 1):
+    pools_to_one = bool(pools) and layers[pools[0]].output_size in (1, (1, 1))
+    if len(pools) != 1 or not pools_to_one or len(heads) != 1 or heads[0].kernel_size != (1, 1):
         raise ValueError(
             f"{type(network).__name__} has {len(pools)} AdaptiveAvgPool2d and {len(heads)} "
             "convolutions behind it; maps need one of each, to 1x1 places and with a kernel of 1x1."
         )
-    kept = []
-    hook = layers[pools[0]].register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    features = []
+    hook = layers[pools[0]].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     try:
         network.eval()(images.to(heads[0].weight.device))
     finally:
         hook.remove()
-    return F.conv2d(kept[0], heads[0].weight, heads[0].bias).cpu()
+    return F.conv2d(features[0], heads[0].weight, heads[0].bias).cpu()

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 FIRST = "var(--pst-color-primary, #26859f)"
 SECOND = "var(--pst-color-secondary, #c06a10)"
+THIRD = "var(--cifarlab-third, #9a6bb3)"
+MUTED = "var(--pst-color-text-muted, #7f7f7f)"
 PLAIN = "currentcolor"
 WIDEST = 300  # pixels: a screen of 320, without its margins
 FONT_SIZE = 16  # pixels, as the page's own text

@@ -367,7 +367,7 @@ def fit(
             f"{len(train.classes)}; give both the same."
         )
     run = Run.begin(network, recipe, train, numerics or fastest())
-    kept = _checkpoints.Checkpoint(
+    checkpoint_file = _checkpoints.Checkpoint(
         path=checkpoint and Path(checkpoint),
         identity={
             "recipe": _checkpoints.plain(recipe),
@@ -378,25 +378,25 @@ def fit(
         },
         parts=run.parts(),
     )
-    done = kept.load() if resume else []
-    return _epochs(run, train, held_out, done, kept, seed, every_epoch, workers)
+    history = checkpoint_file.load() if resume else []
+    return _epochs(run, train, held_out, history, checkpoint_file, seed, every_epoch, workers)
 
 
 def _epochs(
     run: Run,
     train: data.Split,
     held_out: data.Split,
-    done: list[Epoch],
-    kept: _checkpoints.Checkpoint,
+    history: list[Epoch],
+    checkpoint_file: _checkpoints.Checkpoint,
     seed: int,
     every_epoch: bool,
     workers: int,
 ) -> Iterator[Epoch]:
-    """Those that are `done`, then the others, each kept before it is told."""
-    yield from done
+    """Those of `history`, then the others, each saved before it is told."""
+    yield from history
     recipe = run.recipe
     augmented = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
-    for run.epoch in range(len(done) + 1, recipe.epochs + 1):
+    for run.epoch in range(len(history) + 1, recipe.epochs + 1):
         # Each epoch starts its own stream (dropout draws from it), so resuming needs no other.
         torch.manual_seed(int(np.random.SeedSequence([seed, run.epoch]).generate_state(1)[0]))
         batches = data.batches(
@@ -425,8 +425,8 @@ def _epochs(
             evaluation_seconds=time.perf_counter() - trained,
             load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # not on Windows
         )
-        done.append(epoch)
-        kept.save(done)
+        history.append(epoch)
+        checkpoint_file.save(history)
         yield epoch
 
 

@@ -224,9 +224,9 @@ class Panel(ipywidgets.VBox):
         """Replace what stands below by the answer to the picture that `take` gives, or by words."""
         self.answer.outputs = ()
         try:
-            found = predict(self.network, self.recipe, take())
+            result = predict(self.network, self.recipe, take())
             classes = self.samples.classes
-            plot = plots.prediction(found.image, found.probabilities, found.maps, classes)
+            plot = plots.prediction(result.image, result.probabilities, result.maps, classes)
             self.answer.append_display_data(plot)
         except ValueError as error:
             self.answer.append_stdout(f"{error}\n")

@@ -54,7 +54,7 @@ class Muon(torch.optim.SGD):
             if group.get("orthogonal"):
                 learning = [weights for weights in group["params"] if weights.grad is not None]
                 for shape in {weights.shape for weights in learning}:
-                    self._turn([each for each in learning if each.shape == shape], group)
+                    self._turn([weights for weights in learning if weights.shape == shape], group)
         super().step()
         return loss
 

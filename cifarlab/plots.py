@@ -1,25 +1,32 @@
 """Results in, figure out; computes nothing.
 
-Every function returns a matplotlib figure that a notebook shows as the value of its cell.
-Colours are those of Wong 2011 (Nature Methods 8:441), which colour-blind readers can tell apart;
-what a colour says, a label, a marker or a line style says too.
+Every function returns a matplotlib figure that a notebook shows as the value of its cell: a `Plot`
+of pixels, or a `Chart` of lines and dots. A plot's colours are those of Wong 2011 (Nature Methods
+8:441), which colour-blind readers can tell apart; a chart's are the page's. What a colour says, a
+label, a marker or a line style says too.
 """
 
+import hashlib
+import html
 import io
 import itertools
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from cifarlab.data import Split
 from cifarlab.diagnostics import Calibration
+from cifarlab.drawings import FIRST, MUTED, PLAIN, SECOND, THIRD
 from cifarlab.engine import Sweep
 from cifarlab.receptive_field import Box, Effective, Row
 from cifarlab.schema import Epoch
@@ -27,6 +34,8 @@ from cifarlab.schema import Epoch
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#595959"
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (GREY, "-."))  # of boxes and curves, in turn
 FONT_SIZE = 11  # points, at the width of a page
+LONG = 12  # letters: a longer name of a chart's row stands above it
+IN_PAGE = {BLUE: FIRST, ORANGE: SECOND, GREEN: THIRD, GREY: MUTED, "#000000": PLAIN}  # in a chart
 
 
 class Plot(Figure):
@@ -47,6 +56,110 @@ class Plot(Figure):
         return png.getvalue(), {"width": width, "height": height}
 
 
+class Chart(Plot):
+    """Lines and dots as SVG without a ground, in the colours and the font of the page around it.
+
+    It is drawn twice, for a phone and for a page, and the reader's screen chooses; so no word of it
+    is ever smaller than the page's own.
+    """
+
+    WIDTHS = (288, 560)  # pixels; the first is a screen of 320, without its margins
+    WORDS = 16  # pixels
+    STYLE = (
+        ".chart{container-type:inline-size}.chart svg{display:block;width:100%;height:auto}"
+        ".chart svg:first-of-type{max-width:360px}.chart svg:last-of-type{display:none}"
+        "@container(min-width:560px){.chart svg:first-of-type{display:none}"
+        ".chart svg:last-of-type{display:block;max-width:620px}}"
+    )
+
+    def __init__(self, height: int) -> None:
+        """`height` in pixels, without the legend."""
+        super().__init__(self.WIDTHS[1] / 72, height / 72)
+        self.set_dpi(72)  # so that a point is a pixel
+        self.set_layout_engine(None)  # `lay_out` gives the same every time
+        self.height = height
+
+    def lay_out(self, width: int) -> int:
+        """Give all its place at a width in pixels, and return the height that this takes."""
+        for legend in list(self.legends):
+            legend.remove()
+        lines, names = self.axes[0].get_legend_handles_labels()
+        columns = min(len(names), max(1, width // (9 * max(map(len, names), default=1) + 50))) or 1
+        head = 26 * -(-len(names) // columns)
+        if names:
+            self.legend(
+                lines,
+                names,
+                loc="upper left",
+                ncols=columns,
+                fontsize=self.WORDS,
+                frameon=False,
+                borderpad=0,
+                borderaxespad=0.3,
+                handlelength=1.8,
+            )
+        height = self.height + head
+        self.set_size_inches(width / 72, height / 72)
+
+        above = 30 if self.axes[0].get_ylabel() else 12
+        under = 50 if self.axes[-1].get_xlabel() else 28
+        between = above + (50 if self.axes[0].get_xlabel() else 28)
+        panel = (self.height - above - under + between) / len(self.axes) - between
+        vertical = {"top": 1 - (head + above) / height, "bottom": under / height}
+        vertical["hspace"] = between / panel
+        self.subplots_adjust(left=60 / width, right=1 - 22 / width, **vertical)
+        self.draw_without_rendering()
+        ends = [
+            axes.bbox.x0 - label.get_window_extent().x0
+            for axes in self.axes
+            for label in axes.get_yticklabels()
+        ]
+        self.subplots_adjust(left=(max(ends) + 4) / width)
+        return height
+
+    def _svg(self, width: int) -> str:
+        """The chart at a width in pixels; the same text on every call."""
+        height, text = self.lay_out(width), io.StringIO()
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "chart"}):
+            self.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+        drawn = re.split("</style>.*?</defs>", text.getvalue(), maxsplit=1, flags=re.DOTALL)[1]
+        drawn = re.sub(r"<!--.*?-->|(?<=>)\s+(?=<)", "", drawn)
+        drawn = _own_ids(re.sub(r"<[^>]+>", _plainer, drawn).strip())
+        for colour, of_page in IN_PAGE.items():
+            drawn = drawn.replace(colour.lower(), of_page)
+        look = f'fill="{PLAIN}" stroke-linejoin="round"'
+        return f'<svg viewBox="0 0 {width} {height}" {look}>{drawn}'
+
+    def _repr_html_(self) -> str:
+        panels = [f"{axes.get_ylabel()} against {axes.get_xlabel()}" for axes in self.axes]
+        name = html.escape(f"Chart: {'; '.join(panels)}.")
+        drawn = "".join(map(self._svg, self.WIDTHS))
+        return (
+            f'<div class="chart" role="img" aria-label="{name}"><style>{self.STYLE}</style>'
+            f"{drawn}</div>\n"
+        )
+
+    _repr_png_ = None  # type: ignore[assignment]  # one picture of a chart is enough
+
+
+def _plainer(tag: re.Match) -> str:
+    """A tag of Matplotlib's SVG with numbers to a hundredth, and its words in the page's font."""
+    text = re.sub(r"-?\d+\.\d+", lambda number: f"{round(float(number[0]), 2) + 0:g}", tag[0])
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)  # as Matplotlib 3.9 has it
+    text = re.sub(r"font-family: [^;\"]*(; )?| transform=\"rotate\(-0 .*?\"", "", text)
+    return re.sub(r"\s+", " ", text).replace("xlink:href", "href")
+
+
+def _own_ids(svg: str) -> str:
+    """The SVG with only those ids that it uses itself, which no other on the page has."""
+    used = re.findall(r"(?:href=\"|url\()#(\w+)", svg)
+    digest = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
+    for number, name in enumerate(dict.fromkeys(used)):
+        svg = re.sub(rf"\b{name}\b", f"chart-{digest}-{number}", svg)
+    return svg
+
+
 def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
@@ -54,11 +167,35 @@ def _bare(axes: Axes) -> None:
 
 
 def _lined(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=FONT_SIZE)
-    axes.set_ylabel(y, fontsize=FONT_SIZE)
-    axes.tick_params(labelsize=FONT_SIZE - 1)
+    """A panel of a chart, with words at its axes: `y` lies above, to be read without turning."""
+    axes.set_xlabel(x, fontsize=Chart.WORDS, loc="right")
+    axes.set_ylabel(y, fontsize=Chart.WORDS, rotation=0, ha="left", va="bottom")
+    axes.yaxis.set_label_coords(0, 1.02)
+    axes.tick_params(labelsize=Chart.WORDS, length=0, pad=5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
+    axes.grid(alpha=0.25, color=GREY)
+
+
+def _written(names: Sequence[str]) -> tuple[list[str], int]:
+    """The names as a chart writes them, on lines that a phone has room for, and a row's height."""
+    if max(map(len, names)) <= LONG:
+        return list(names), 32
+    written = [textwrap.fill(name, 29) for name in names]
+    return written, 32 + 19 * max(name.count("\n") + 1 for name in written)
+
+
+def _named_rows(axes: Axes, names: Sequence[str], x: str) -> None:
+    """Rows from the top, with short names beside them and long ones above."""
+    written, height = _written(names)
+    places = np.arange(len(names), dtype=float)
+    _lined(axes, x, "")
+    if height == 32:
+        axes.set_yticks(places, written)
+    else:
+        axes.set_yticks(places - 8 / height, written, ha="left", va="bottom")
+        axes.tick_params(axis="y", pad=-4)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(names) - 1 + 16 / height, 16 / height - 1)
 
 
 # ------------------------------------------------------------------------------------ images
@@ -204,8 +341,8 @@ def learning_curves(
     history: Sequence[Epoch], reference: Sequence[tuple[float, float]] = (), reference_name=""
 ) -> Plot:
     """Accuracy and loss over epochs; `reference` is (train, test) accuracy of another run."""
-    plot = Plot(8.4, 3.6)
-    accuracy, loss = plot.subplots(1, 2, width_ratios=[3, 2])
+    plot = Chart(500)
+    accuracy, loss = plot.subplots(2, 1, height_ratios=[3, 2])
     if reference:
         numbers = range(1, len(reference) + 1)
         their_train, their_test = zip(*reference, strict=True)
@@ -228,8 +365,6 @@ def learning_curves(
         )
     _lined(accuracy, "epoch", "accuracy (%)")
     _lined(loss, "epoch", "loss (nats per image)")
-    accuracy.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="lower right")
-    loss.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot
 
 
@@ -239,7 +374,7 @@ def runs(arms: Mapping[str, Mapping]) -> Plot:
     `arms` are by the name to show, each as `records.experiment` has it. A bar spans the interval
     of the mean, where there is one.
     """
-    plot = Plot(8.4, 0.42 * len(arms) + 0.9)
+    plot = Chart(62 + _written(list(arms))[1] * len(arms))
     axes = plot.subplots()
     for row, arm in enumerate(arms.values()):
         if arm["interval"]:
@@ -247,27 +382,26 @@ def runs(arms: Mapping[str, Mapping]) -> Plot:
             axes.plot(ends, rows, color=ORANGE, alpha=0.4, linewidth=7, solid_capstyle="butt")
         accuracies = [run["test_accuracy"] for run in arm["runs"]]
         axes.plot(accuracies, [row] * len(accuracies), "o", color=BLUE, markersize=6, alpha=0.85)
-    axes.set_yticks(range(len(arms)), arms)
-    axes.set_ylim(len(arms) - 0.5, -0.5)  # the first on top
-    _lined(axes, "test accuracy (%)", "")
+    _named_rows(axes, list(arms), "test accuracy (%)")
     return plot
 
 
 def learning_rate_sweep(sweep: Sweep, chosen: float | None = None) -> Plot:
     """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate."""
-    plot = Plot(8.4, 3.2)
+    plot = Chart(300)
     axes = plot.subplots()
     axes.semilogx(sweep.learning_rates, sweep.losses, color=BLUE)
     if chosen is not None:
         axes.axvline(chosen, color=ORANGE, linestyle="--", label=f"chosen peak: {chosen:g}")
-        axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     _lined(axes, "learning rate", "smoothed loss (nats)")
     return plot
 
 
 def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
     """Learning rate and momentum at every step of a run, one above the other."""
-    plot = Plot(8.4, 3.6)
+    plot = Chart(440)
     above, below = plot.subplots(2, 1, sharex=True)
     above.plot(learning_rates, color=BLUE)
     below.plot(momenta, color=ORANGE)
@@ -279,14 +413,27 @@ def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
 # -------------------------------------------------------------------------------- statistics
 
 
-def spread(means: np.ndarray, standard_deviations: np.ndarray) -> Plot:
-    """Histograms of each image's own mean and standard deviation of brightness, in [0, 1]."""
-    plot = Plot(8.4, 2.8)
-    left, right = plot.subplots(1, 2)
-    left.hist(means, bins=60, color=BLUE)
-    right.hist(standard_deviations, bins=60, color=ORANGE)
-    _lined(left, "mean of one image", "images")
-    _lined(right, "standard deviation within one image", "images")
+def within_and_between(means: np.ndarray, deviations: np.ndarray) -> Plot:
+    """A bar for each image, from its mean brightness less its own deviation to as much above.
+
+    Both (N,), in [0, 1]; the darkest image stands on the left, and a dot marks each mean.
+    """
+    plot = Chart(330)
+    axes = plot.subplots()
+    order = np.argsort(means)
+    centres, halves = means[order], deviations[order]
+    places = range(len(order))
+    axes.vlines(
+        places,
+        centres - halves,
+        centres + halves,
+        color=BLUE,
+        alpha=0.45,
+        label="within images",
+    )
+    axes.plot(places, centres, "o", color=ORANGE, markersize=3, label="between: means")
+    axes.set_xticks([])
+    _lined(axes, "images, from dark to bright", "brightness")
     return plot
 
 
@@ -302,25 +449,22 @@ def by_row(
     The shares are between 0 and 1. The scale starts at 0, or near the lowest share where
     `from_zero` is false.
     """
-    plot = Plot(8.4, 0.36 * len(names) + 0.9)
+    plot = Chart(62 + _written(names)[1] * len(names))
     axes = plot.subplots()
     places = range(len(names))
     looks = itertools.cycle(zip(LINES, "osD^", strict=True))
     for (name, values), ((colour, _), marker) in zip(shares.items(), looks, strict=False):
         percent = [100 * value for value in values]
         axes.plot(percent, places, marker, color=colour, markersize=7, alpha=0.85, label=name)
-    axes.set_yticks(places, names)
-    axes.set_ylim(len(names) - 0.5, -0.5)  # the first on top, and room for all of its marker
     if from_zero:
         axes.set_xlim(left=0)
-    _lined(axes, f"{what} (%)", "")
-    plot.legend(loc="outside upper center", ncols=len(shares), fontsize=FONT_SIZE, frameon=False)
+    _named_rows(axes, names, f"{what} (%)")
     return plot
 
 
 def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
     """What share of the squared weights (0 to 1) each singular value holds, a line for a name."""
-    plot = Plot(8.4, 3.2)
+    plot = Chart(300)
     axes = plot.subplots()
     for (name, values), (colour, style) in zip(
         shares.items(), itertools.cycle(LINES), strict=False
@@ -329,8 +473,8 @@ def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
         numbers = range(1, len(values) + 1)
         axes.plot(numbers, percent, style, color=colour, marker="o", markersize=5, label=name)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "number of the singular value", "share of the squares (%)")
-    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot
 
 
@@ -363,18 +507,17 @@ def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
 
 def reliability(found: Calibration) -> Plot:
     """Accuracy against confidence, and how many images there are at each confidence."""
-    plot = Plot(8.4, 3.8)
-    left, right = plot.subplots(1, 2)
-    left.plot([0, 100], [0, 100], "--", color=GREY, label="as sure as right")
-    left.plot(100 * found.confidence, 100 * found.accuracy, "o-", color=BLUE, label="measured")
-    left.legend(fontsize=FONT_SIZE - 1, frameon=False)
+    plot = Chart(520)
+    above, below = plot.subplots(2, 1, height_ratios=[3, 2])
+    above.plot([0, 100], [0, 100], "--", color=GREY, label="as sure as right")
+    above.plot(100 * found.confidence, 100 * found.accuracy, "o-", color=BLUE, label="measured")
     bins = len(found.counts)
     middles = [100 * (place + 0.5) / bins for place in range(bins)]
-    right.bar(middles, found.counts.numpy(), width=80 / bins, color=ORANGE)
-    _lined(left, "confidence of the guess (%)", "right guesses (%)")
-    _lined(right, "confidence of the guess (%)", "images")
-    left.set(xlim=(0, 102), ylim=(0, 102))
-    right.set_xlim(0, 102)
+    below.bar(middles, found.counts.numpy(), width=80 / bins, color=ORANGE)
+    _lined(above, "", "right guesses (%)")
+    _lined(below, "confidence of the guess (%)", "images")
+    above.set(xlim=(0, 102), ylim=(0, 102))
+    below.set_xlim(0, 102)
     return plot
 
 
@@ -383,15 +526,14 @@ def confidences(found: Mapping[str, Tensor]) -> Plot:
 
     The values are probabilities (N,) of guesses.
     """
-    plot = Plot(8.4, 0.4 + 1.3 * len(found))
+    plot = Chart(40 + 130 * len(found))
     grid = plot.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, shares), colour in zip(
         grid, found.items(), itertools.cycle((BLUE, ORANGE, GREEN)), strict=False
     ):
         axes.hist(100 * shares.numpy(), bins=20, range=(0, 100), color=colour)
-        axes.set_title(name, fontsize=FONT_SIZE, loc="left")
-        _lined(axes, "", "images")
-    grid[-1].set_xlabel("confidence of the guess (%)", fontsize=FONT_SIZE)
+        _lined(axes, "", f"images: {name}")
+    grid[-1].set_xlabel("confidence of the guess (%)", fontsize=Chart.WORDS)
     return plot
 
 
@@ -533,7 +675,7 @@ def field_effective(image: np.ndarray, effective: Effective, box: Box, source: s
 
 def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) -> Plot:
     """Height of the field, layer by layer, a line for each table; `image` is its height."""
-    plot = Plot(8.4, 3.6)
+    plot = Chart(300)
     axes = plot.subplots()
     for (label, rows), (colour, style) in zip(tables.items(), itertools.cycle(LINES), strict=False):
         known = [(number, row.size[0]) for number, row in enumerate(rows, 1) if row.size[0]]
@@ -543,9 +685,13 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
     if image is not None:
         axes.axhline(image, color=GREY, linewidth=1)
         axes.annotate(
-            "the image", (1, image), (0, 4), textcoords="offset points", fontsize=FONT_SIZE - 1
+            "the image",
+            (1, image),
+            (0, -4),
+            textcoords="offset points",
+            fontsize=Chart.WORDS,
+            va="top",
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "layer", "field (pixels)")
-    axes.legend(fontsize=FONT_SIZE - 1, frameon=False)
     return plot

@@ -56,8 +56,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
         try:
-            for each in fields(self):
-                object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+            for setting in fields(self):
+                value = _checked(setting, getattr(self, setting.name))
+                object.__setattr__(self, setting.name, value)
         except TypeError as error:  # what a record or a command line holds is a value
             raise ValueError(error) from error
         object.__setattr__(self, "network_options", self._plain_options())
@@ -86,27 +87,27 @@ class Recipe:
         return model.create(self.network, **self.network_options)
 
 
-def _checked(of: Field, value: Any) -> Any:
+def _checked(setting: Field, value: Any) -> Any:
     """`value` as the field takes it.
 
     Raises: TypeError or ValueError if it does not.
     """
-    if "limits" in of.metadata:
-        if of.type is int:
-            return arguments.whole(of.name, value, *of.metadata["limits"])
-        number = arguments.number(of.name, value, *of.metadata["limits"])
+    if "limits" in setting.metadata:
+        if setting.type is int:
+            return arguments.whole(setting.name, value, *setting.metadata["limits"])
+        number = arguments.number(setting.name, value, *setting.metadata["limits"])
         return number if isinstance(number, int) else float(number)  # as JSON has them
-    if of.type is bool:
-        return arguments.instance(of.name, value, bool)
-    if of.name == "name" and not (isinstance(value, str) and _NAME.fullmatch(value)):
+    if setting.type is bool:
+        return arguments.instance(setting.name, value, bool)
+    if setting.name == "name" and not (isinstance(value, str) and _NAME.fullmatch(value)):
         raise ValueError(
             f"name={arguments.shown(value)}; it names files: it must be 1 to 100 letters, "
             "digits, dots, dashes or underscores."
         )
-    if of.name in ("mean", "std"):
-        least = 0 if of.name == "mean" else 1e-6
-        return tuple(map(float, arguments.three(of.name, value, least, 1)))
-    if of.name == "ema_decay" and not (
+    if setting.name in ("mean", "std"):
+        least = 0 if setting.name == "mean" else 1e-6
+        return tuple(map(float, arguments.three(setting.name, value, least, 1)))
+    if setting.name == "ema_decay" and not (
         value is None or (isinstance(value, float) and 0 < value < 1)
     ):
         raise ValueError(
@@ -117,7 +118,9 @@ def _checked(of: Field, value: Any) -> Any:
         "augmentation": data.AUGMENTATIONS,
         "anneal": get_args(Anneal),
     }
-    return arguments.one_of(of.name, value, words[of.name]) if of.name in words else value
+    if setting.name in words:
+        return arguments.one_of(setting.name, value, words[setting.name])
+    return value
 
 
 RECIPES = {
@@ -196,7 +199,7 @@ def get(name: str, /, **changes) -> Recipe:
         raise ValueError(
             f"no recipe is called {arguments.shown(name)}; choose one of: {', '.join(names())}."
         )
-    known = {each.name for each in fields(Recipe)}
+    known = {setting.name for setting in fields(Recipe)}
     if unknown := sorted(set(changes) - known):
         raise ValueError(
             f"a recipe has no {', '.join(unknown)}; its fields are: {', '.join(sorted(known))}."

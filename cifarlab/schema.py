@@ -105,7 +105,7 @@ class Record(Provenance):
     @property
     def sessions(self) -> list[Session]:
         """The run's stretches, one after the other; a run that never stopped has one."""
-        own = {each.name: getattr(self, each.name) for each in fields(Provenance)}
+        own = {fact.name: getattr(self, fact.name) for fact in fields(Provenance)}
         return [*self.earlier_sessions, Session(**own, epochs=len(self.history))]
 
 

@@ -63,8 +63,8 @@ def number(least: int, most: int, kind: type = int) -> Callable[[str], float]:
         except ValueError:
             value = least - 1
         if not least <= value <= most:  # NaN is neither
-            whole = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r}; give {whole} from {least} to {most:,}")
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r}; give {wanted} from {least} to {most:,}")
         return value
 
     return read
@@ -125,8 +125,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="no sandbox: only in a machine that you would throw away",
     )
-    for each in (make, mark):
-        each.add_argument(
+    for subparser in (make, mark):
+        subparser.add_argument(
             "--secret-file",
             type=Path,
             metavar="FILE",
@@ -135,12 +135,12 @@ def parser() -> argparse.ArgumentParser:
 
     start = command("exercise", exercise, "Start the master of a new exercise.")
     start.add_argument("exercise", metavar="NAME", help="small letters, digits and hyphens")
-    tried = command(
+    proof = command(
         "prove", prove, "Try exercises in every variant; print what checks let through."
     )
-    tried.add_argument("exercises", nargs="*", metavar="EXERCISE", help="all, if none is named")
-    built = command("students", students, "Look for solutions in a built students' edition.")
-    built.add_argument("folder", type=Path, help="such as _build/html")
+    proof.add_argument("exercises", nargs="*", metavar="EXERCISE", help="all, if none is named")
+    edition = command("students", students, "Look for solutions in a built students' edition.")
+    edition.add_argument("folder", type=Path, help="such as _build/html")
 
     for name, run, help in (
         (
@@ -171,23 +171,23 @@ def parser() -> argparse.ArgumentParser:
     colab.add_argument("--only", choices=["colab", "oldest"])
     command("constraints", constraints, "Write down this environment's versions and licences.")
 
-    asked = command("experiment", experiment, "Run what an experiment lacks, and sum it up.")
-    asked.add_argument("experiment", metavar="NAME", help="a wrong one is answered with all")
-    only = asked.add_mutually_exclusive_group()
+    series = command("experiment", experiment, "Run what an experiment lacks, and sum it up.")
+    series.add_argument("experiment", metavar="NAME", help="a wrong one is answered with all")
+    only = series.add_mutually_exclusive_group()
     only.add_argument("--print", action="store_true", help="only show the commands")
     only.add_argument("--collect", action="store_true", help="only sum up the finished runs")
-    asked.add_argument("--runs", type=Path, help="folder of all runs (runs/experiments)")
-    asked.add_argument("--data", choices=["cifar10", "synthetic"], default="cifar10")
-    asked.add_argument("--device", help="cpu, cuda, cuda:1 ...")
-    asked.add_argument("--precision", choices=PRECISIONS)
-    asked.add_argument(
+    series.add_argument("--runs", type=Path, help="folder of all runs (runs/experiments)")
+    series.add_argument("--data", choices=["cifar10", "synthetic"], default="cifar10")
+    series.add_argument("--device", help="cpu, cuda, cuda:1 ...")
+    series.add_argument("--precision", choices=PRECISIONS)
+    series.add_argument(
         "--workers", type=number(0, MOST_JOBS), default=0, help="processes that prepare images"
     )
-    done = command("publish", publish, "Make a run's record one that ships with the package.")
-    done.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
-    written = command("export", export, "Write a network down for the page Live predictions.")
-    written.add_argument("record", help="a shipped record's name, or a run's folder")
-    written.add_argument("--out", type=Path, help="a .json (the figure's own), or a .html page")
+    release = command("publish", publish, "Make a run's record one that ships with the package.")
+    release.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
+    page = command("export", export, "Write a network down for the page Live predictions.")
+    page.add_argument("record", help="a shipped record's name, or a run's folder")
+    page.add_argument("--out", type=Path, help="a .json (the figure's own), or a .html page")
     command("gallery", gallery, "Draw the augmentation gallery.")
     command("kernel", kernel, "Compile what makes networks fast in a page (needs Node.js).")
     command("samples", samples, "Make the sample pictures of the page Live predictions.")
@@ -203,27 +203,27 @@ def secret(options: argparse.Namespace, *, new: bool = False) -> str:
     Raises: ValueError if there is none.
     """
     if options.secret_file:
-        found = options.secret_file.read_text(encoding="utf-8").strip()
-        if not found:
+        value = options.secret_file.read_text(encoding="utf-8").strip()
+        if not value:
             raise ValueError(f"{options.secret_file} is empty; write the secret into it.")
-    elif not (found := os.environ.get("SECRET", "")) and sys.stdin.isatty():
-        found = getpass.getpass("Secret: ")
-        if new and found != getpass.getpass("Once more: "):
+    elif not (value := os.environ.get("SECRET", "")) and sys.stdin.isatty():
+        value = getpass.getpass("Secret: ")
+        if new and value != getpass.getpass("Once more: "):
             raise ValueError("the two differ; try again.")
-    if not found:
+    if not value:
         raise ValueError("there is no secret; name a --secret-file, or set the variable SECRET.")
-    return found
+    return value
 
 
 def assignment(options: argparse.Namespace) -> None:
     """Make an assignment and its key."""
-    from cifarlab_course.grading import assignment as make
+    from cifarlab_course.grading import assignment as assigning
 
-    questions = make.read_open(options.open) if options.open else []
-    made = make.make(options.exercises, secret(options, new=True), questions)
-    handed, *kept = make.write(made, questions, options.title, options.out)
-    print(f"{handed}: hand this out, {make.counted(sum(made.most.values()))}")
-    print(*(f"{path}: for instructors only" for path in kept), sep="\n")
+    questions = assigning.read_open(options.open) if options.open else []
+    new_assignment = assigning.make(options.exercises, secret(options, new=True), questions)
+    hand_out, *keys = assigning.write(new_assignment, questions, options.title, options.out)
+    print(f"{hand_out}: hand this out, {assigning.counted(sum(new_assignment.most.values()))}")
+    print(*(f"{path}: for instructors only" for path in keys), sep="\n")
 
 
 def grade(options: argparse.Namespace) -> int:
@@ -293,9 +293,9 @@ def prove(options: argparse.Namespace) -> int:
     with Runner(seconds=120) as runner:
         for path in paths:
             for choices in master.variants(path):
-                told = list(gaps(runner, master.read(path, choices), master.read(path)))
-                print(f"{path.stem} {choices}: {len(told) or 'no'} gaps", *told, sep="\n  ")
-                count += len(told)
+                lines = list(gaps(runner, master.read(path, choices), master.read(path)))
+                print(f"{path.stem} {choices}: {len(lines) or 'no'} gaps", *lines, sep="\n  ")
+                count += len(lines)
     return 1 if count else 0
 
 
@@ -306,9 +306,9 @@ def students(options: argparse.Namespace) -> int:
 
     if not any(options.folder.rglob("*.html")):
         raise ValueError(f"{options.folder} holds no page; `make book EDITION=students` builds.")
-    found = list(leaks(options.folder, map(master.read, master.MASTERS)))
-    print(*found or ["no solution and no hidden test in it"], sep="\n")
-    return 1 if found else 0
+    lines = list(leaks(options.folder, map(master.read, master.MASTERS)))
+    print(*lines or ["no solution and no hidden test in it"], sep="\n")
+    return 1 if lines else 0
 
 
 # ------------------------------------------------------------------------------------ lessons
@@ -367,25 +367,25 @@ def check(options: argparse.Namespace) -> int:
     from cifarlab_course.exercises import learner, master
     from cifarlab_course.lessons import notebooks, results
 
-    told, notebooks_made = [], set()
+    lines, notebooks_made = [], set()
     for kind, path in chosen(options.files):
         if kind == "master":
-            made = master.read(path)
-            place = learner.place(made)
+            exercise = master.read(path)
+            place = learner.place(exercise)
             notebooks_made.add(place)
-            if not place.exists() or place.read_text(encoding="utf-8") != learner.text(made):
-                told.append(f"{place.name} is not what {path.name} gives; run `make lessons`")
+            if not place.exists() or place.read_text(encoding="utf-8") != learner.text(exercise):
+                lines.append(f"{place.name} is not what {path.name} gives; run `make lessons`")
             continue
         if kind == "lesson":
             faults = notebooks.faults(nbformat.read(path, as_version=4))
-            told += [f"{path.name}: {fault}" for fault in faults]
+            lines += [f"{path.name}: {fault}" for fault in faults]
         for where, text in results.markdown(path):
-            told += [f"{where}: {fault}" for fault in results.faults(text)]
+            lines += [f"{where}: {fault}" for fault in results.faults(text)]
     if not options.files:
         orphans = sorted(set(master.FOLDER.glob("*.ipynb")) - notebooks_made)
-        told += [f"{path.name} has no master" for path in orphans]
-    print(*told, sep="\n", end="\n" if told else "")
-    return 1 if told else 0
+        lines += [f"{path.name} has no master" for path in orphans]
+    print(*lines, sep="\n", end="\n" if lines else "")
+    return 1 if lines else 0
 
 
 def link(options: argparse.Namespace) -> None:
@@ -396,8 +396,8 @@ def link(options: argparse.Namespace) -> None:
     notebooks.link_texts()
     for path in notebooks.LESSONS:
         notebooks.link(path)
-    for each in map(master.read, master.MASTERS):
-        learner.write(each, learner.place(each))
+    for exercise in map(master.read, master.MASTERS):
+        learner.write(exercise, learner.place(exercise))
 
 
 def validate(options: argparse.Namespace) -> int:

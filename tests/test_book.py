@@ -137,6 +137,117 @@ def test_every_prediction_of_every_lesson_has_its_answer_folded():
         assert page.count("<details") == page.count("</details>")
 
 
+# ----------------------------------------------------------------- openings, charts, captions
+
+CHARTS = "lessons/09-train-under-200k.html"
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_has_its_number_and_its_opening_in_a_box(path):
+    text = (HTML / "lessons" / path.with_suffix(".html").name).read_text(encoding="utf-8")
+    number = int(path.stem[:2])
+    assert f'<h1><span class="section-number">{number}. </span>' in text
+    assert re.search(rf'class="reference internal" href="[^"]*">{number}\. ', text)  # the sidebar
+    opening = re.search(r'<div class="opening docutils container">(.*?)</div>', text, re.DOTALL)[1]
+    assert re.findall(r"<strong>(.*?)</strong>", opening) == [
+        "You will be able to",
+        "You need",
+        "Time:",
+    ]
+    assert "<li>" in opening
+
+
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_a_chart_says_what_its_cell_says_of_it(path):
+    page = (HTML / "lessons" / path.with_suffix(".html").name).read_text(encoding="utf-8")
+    for cell in nbformat.read(path, as_version=4).cells:
+        shown = [
+            each for each in cell.get("outputs", []) if notebooks.CHART in str(each.get("data"))
+        ]
+        name = html.escape(cell.metadata.get("mystnb", {}).get("image", {}).get("alt", ""))
+        assert page.count(f'<div class="chart" role="img" aria-label="{name}"') >= bool(shown)
+
+
+@pytest.mark.parametrize("width", [320, 360, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_is_as_readable_as_the_page_in_its_colour_and_its_font(visit, width, scheme):
+    page = visit(CHARTS, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    charts = page.locator(".chart")
+    assert charts.count() >= 4
+    page.locator("details.answer").evaluate_all("(all) => all.forEach((e) => (e.open = true))")
+    for number in range(charts.count()):
+        shown = charts.nth(number).locator("svg:visible")
+        expect(shown).to_have_count(1)
+        (size,) = shown.evaluate_all(
+            "(all) => all.map((e) => 16 * e.clientWidth / e.viewBox.baseVal.width)"
+        )
+        assert 15.9 <= size <= 22
+        look = "(each) => ((style) => [style.{}, style.fontFamily])(getComputedStyle(each))"
+        word = shown.locator("text").first.evaluate(look.format("fill"))
+        assert word == page.locator("article p").first.evaluate(look.format("color"))
+
+
+# ------------------------------------------------------------------- cards of terms and works
+
+TERMS = "lessons/02-convolution-arithmetic.html"
+
+
+def test_a_card_comes_to_the_pointer_stays_under_it_and_leaves(visit):
+    page = visit(TERMS)
+    link = page.locator("a[href$='#term-kernel']").first
+    card = page.get_by_role("tooltip")
+    expect(card).to_have_count(0)
+    link.hover()
+    page.clock.run_for(200)
+    expect(card).to_have_text(re.compile(r"^kernel\s*The weights of a convolution"))
+    card.hover()
+    page.clock.run_for(1000)
+    expect(card).to_be_visible()
+    page.mouse.move(0, 0)
+    page.clock.run_for(1000)
+    expect(card).to_have_count(0)
+
+
+def test_a_card_comes_to_the_keyboard_and_escape_puts_it_away(visit):
+    page = visit("lessons/05-depthwise-separable-convolutions.html")
+    link = page.locator("a[href*='references.html#']").first
+    page.keyboard.press("Tab")
+    link.focus()
+    card = page.get_by_role("tooltip")
+    expect(card).to_contain_text(re.compile(r"\b(19|20)\d\d\."))
+    expect(link).to_have_accessible_description(card.inner_text().strip())
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+    expect(link).to_be_focused()
+
+
+def test_a_card_lies_within_a_small_screen_and_bars_nobody(visit):
+    for scheme in ("light", "dark"):
+        page = visit(TERMS, viewport=SMALL, color_scheme=scheme)
+        page.keyboard.press("Tab")
+        page.locator("a[aria-describedby^='card-']").last.focus()
+        box = page.get_by_role("tooltip").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 320
+        assert page.evaluate("document.documentElement.scrollWidth") == 320
+        assert list(barriers(page)) == []
+
+
+def test_a_finger_and_a_page_without_scripts_follow_the_link(visit):
+    for settings in ({"has_touch": True}, {"java_script_enabled": False}):
+        page = visit(TERMS, viewport={"width": 800, "height": 800}, **settings)
+        link = page.locator("a[href$='#term-kernel']").first
+        link.tap() if "has_touch" in settings else link.click()
+        expect(page).to_have_url(re.compile("glossary.html#term-kernel$"))
+    expect(page.get_by_role("tooltip")).to_have_count(0)
+
+
+def test_a_page_holds_the_cards_of_its_own_links_each_once():
+    for path in PAGES:
+        text = (HTML / path).read_text(encoding="utf-8")
+        cards = re.findall(r'id="card-([^"]+)"', text)
+        assert sorted(cards) == sorted(set(re.findall(r'aria-describedby="card-([^"]+)"', text)))
+
+
 # --------------------------------------------------------------------------------- all pages
 
 
@@ -460,7 +571,8 @@ def test_the_stepper_lights_inputs_under_the_pointer_and_by_the_arrow_keys(visit
     stepper.get_by_role("gridcell", name="Output 0, 0").focus()
     page.keyboard.press("ArrowRight")
     expect(status(stepper)).to_have_text(
-        "Output (0, 1) reads rows −1, 0, 1; columns 0, 1, 2. Of its 9 taps, 3 lie in the padding."
+        "Output (0, 1) reads rows −1, 0, 1; columns 0, 1, 2. Of its 9 taps, 3 lie in the padding. "
+        "The products sum to 8."
     )
     stepper.get_by_role("gridcell", name="Input 3, 4").hover()
     expect(status(stepper)).to_have_text(
@@ -482,7 +594,8 @@ def test_the_stepper_leaves_arrows_with_another_key_to_the_browser(visit, key):
 def test_the_stepper_answers_a_finger(visit):
     stepper = figure(visit(PLAY, has_touch=True), "convolution-stepper")
     stepper.get_by_role("gridcell", name="Output 3, 3").tap()
-    expect(status(stepper)).to_have_text("Output (3, 3) reads rows 2, 3, 4; columns 2, 3, 4.")
+    words = "Output (3, 3) reads rows 2, 3, 4; columns 2, 3, 4. The products sum to 24."
+    expect(status(stepper)).to_have_text(words)
 
 
 def test_the_stepper_fills_in_size_and_cost(visit):
@@ -501,7 +614,7 @@ def test_the_stepper_fills_in_size_and_cost(visit):
     expect(status(stepper)).to_contain_text("3 groups cannot share 4 channels in")
 
 
-def test_the_stepper_steps_and_plays_round_all_outputs(visit):
+def test_the_stepper_steps_round_all_outputs_plays_and_pauses(visit):
     page = visit(PLAY)
     stepper = figure(page, "convolution-stepper")
     stepper.get_by_role("button", name="Back").click()
@@ -509,22 +622,38 @@ def test_the_stepper_steps_and_plays_round_all_outputs(visit):
     stepper.get_by_role("button", name="Step").click()
     expect(status(stepper)).to_contain_text("Output (0, 0)")
     stepper.get_by_role("button", name="Play").click()
-    page.clock.run_for(8 * 700)
+    page.clock.run_for(8 * 307)
     expect(status(stepper)).to_contain_text("Output (1, 1)")
+    expect(stepper.locator(".out .empty")).to_have_count(49 - 9)  # it fills while it plays
     stepper.get_by_role("button", name="Pause").click()
     page.clock.run_for(10_000)
     expect(status(stepper)).to_contain_text("Output (1, 1)")
 
 
+def test_the_stepper_plays_once_and_anew_from_the_start(visit):
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    for _ in range(2):
+        stepper.get_by_role("button", name="Play").click()
+        expect(status(stepper)).to_contain_text("Output (0, 0)")
+        page.clock.run_for(20_000)
+        expect(status(stepper)).to_contain_text("Output (6, 6)")
+        expect(stepper.get_by_role("button", name="Play")).to_be_visible()
+    expect(stepper.locator(".out .empty")).to_have_count(0)
+
+
 def test_in_a_theme_of_high_contrast_cells_and_bars_keep_their_colours(visit):
     page = visit(PLAY, forced_colors="active")
 
-    def colour(shown: Locator) -> str:
-        return shown.evaluate("(each) => getComputedStyle(each).backgroundColor")
+    def colour(shown: Locator, of: str = "backgroundColor") -> str:
+        return shown.evaluate(f"(each) => getComputedStyle(each).{of}")
 
     stepper = figure(page, "convolution-stepper")
-    cells = [".picked", ".read:not(.padding)", "[role=gridcell]:not([class])"]
-    assert len({colour(stepper.locator(each).first) for each in cells}) == 3
+    stepper.get_by_role("gridcell", name="Output 3, 3").focus()
+    cells = [".picked", ".read", ".padding"]
+    assert len({colour(stepper.locator(each).first, "boxShadow") for each in cells}) == 3
+    pixels = [stepper.get_by_role("gridcell", name=f"Input {each}, 1") for each in (0, 1)]
+    assert len(set(map(colour, pixels))) == 2
     bar = figure(page, "dense-dilated-separable").locator(".bar").first
     assert colour(bar) != colour(bar.locator("div"))
 

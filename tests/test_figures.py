@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -400,6 +401,54 @@ def test_the_stepper_lights_the_taps_of_an_output_and_marks_the_padding(show):
     assert labelled(inputs.locator(".read")) == {(y, x) for y in (-1, 1, 3) for x in (1, 3, 5)}
     padding = labelled(inputs.locator(".padding"))
     assert padding == {(y, x) for y in range(-1, 7) for x in range(-1, 7) if {y, x} & {-1, 6}}
+
+
+def test_the_stepper_computes_what_pytorch_computes(compute):
+    cases = [
+        case
+        for case in draw({"size": (3, 10), **WINDOW, "motif": (0, 5), "weights": (0, 4)})
+        if case["size"] + 2 * case["padding"] > case["dilation"] * (case["kernel"] - 1)
+    ]
+    assert len(cases) > 100
+    drawn = "square(x.size, Object.values(MOTIFS)[x.motif])"
+    kernel = "square(x.kernel, Object.values(WEIGHTS)[x.weights])"
+    found = compute(
+        "convolution-stepper", f"[{drawn}, {kernel}, outputs({drawn}, {kernel}, x)]", cases
+    )
+    for case, (pixels, weights, sums) in zip(cases, found, strict=True):
+        numbers = {number for row in pixels for number in row}
+        assert numbers <= set(range(10)) and len(numbers) > 1, case
+        window = {name: case[name] for name in ("stride", "padding", "dilation")}
+        one = (torch.tensor(each, dtype=torch.float)[None, None] for each in (pixels, weights))
+        assert nn.functional.conv2d(*one, **window)[0, 0].tolist() == sums, case
+
+
+def test_the_stepper_s_first_kernel_of_three_is_sobel_s(compute):
+    kernels = 'square(3, WEIGHTS["left to right"])', 'square(3, WEIGHTS["top to bottom"])'
+    ((across, down),) = compute("convolution-stepper", f"[{', '.join(kernels)}]", [{}])
+    assert across == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    assert np.array_equal(down, np.transpose(across))
+
+
+def test_the_stepper_shows_pixels_products_and_their_sum_and_takes_other_weights(show):
+    """Of an edge from 1 to 8 at column 4 of 7, the middle row of a picture padded by one."""
+    page = show(figures.show("convolution-stepper", padding=1, motif="edge"))
+    page.get_by_role("gridcell", name="Output 3, 3").focus()
+    assert page.locator(".weights label").all_inner_texts()[2].split() == ["8", "×", "=", "8"]
+    expect(page.locator(".sum")).to_have_text("Sum: 28")  # (8 - 1) (1 + 2 + 1)
+    expect(page.get_by_role("gridcell", name="Output 3, 3")).to_have_text("28")
+    expect(page.get_by_role("gridcell", name="Output 3, 1")).to_have_text("0")
+    page.get_by_label("Weight 1, 2").fill("5")
+    expect(page.locator(".sum")).to_have_text("Sum: 52")  # 3 times 8 more
+    expect(page.get_by_role("combobox", name="Weights")).to_have_value("your own")
+    page.get_by_role("gridcell", name="Input 3, 4").focus()
+    page.keyboard.press("0")
+    expect(page.get_by_role("gridcell", name="Output 3, 3")).to_have_text("12")  # 5 times 8 less
+    expect(page.get_by_label("Picture")).to_have_value("your own")
+    page.get_by_role("combobox", name="Weights").select_option("copy")
+    expect(page.get_by_role("gridcell", name="Output 3, 4")).to_have_text("0")
+    page.get_by_label("Picture").select_option("seven")
+    expect(page.get_by_role("gridcell", name="Output 1, 1")).to_have_text("9")
 
 
 def test_a_wire_leads_from_each_channel_to_those_that_read_it(show):

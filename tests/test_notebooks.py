@@ -9,10 +9,11 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cifarlab import figures
+from cifarlab import figures, plots
 from cifarlab_course.lessons import notebooks
 
 PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
+CHART = new_output("display_data", data={"text/html": plots.schedule([1, 2], [1, 2])._repr_html_()})
 ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 10, near 0.5."}}}
 
 
@@ -88,6 +89,7 @@ def test_a_sound_lesson_passes(cells):
     ("cells", "fault"),
     [
         ([new_code_cell("plot", outputs=[PNG])], "alt text"),
+        ([new_code_cell("chart", outputs=[CHART])], "alt text"),
         ([new_code_cell("sweep = engine.find_learning_rate(network)")], "no torch.manual_seed"),
         (
             [new_code_cell("engine.fit(n)"), new_code_cell("torch.manual_seed(0)")],
@@ -146,9 +148,11 @@ ANSWERED.metadata.mystnb["figure"] = {"caption": "Both fall."}
         ([new_code_cell("x = 1")], "shows nothing"),
         ([new_code_cell("x\nassert x", outputs=[PNG], metadata=ALT)], "an assert"),
         ([ANSWERED], "no Predict"),
+        ([new_code_cell(notebooks.setup_cell(), outputs=[PNG], metadata=ALT)], "set-up on"),
         ([new_markdown_cell("**Predict:** 1?"), new_code_cell("import x")], "must be tagged"),
         ([new_markdown_cell("**Predict:** 1?\n\nIt is 2."), ANSWERED], "must be tagged"),
         ([new_code_cell("1", outputs=[PNG], metadata=ALT)], "caption"),
+        ([new_code_cell("1", outputs=[CHART], metadata=ALT)], "caption"),
         ([new_code_cell("assert x", metadata={"tags": [notebooks.CHECK]})], "first line"),
         ([new_markdown_cell("[x](../book/glossary.md#term-nonsense)")], "no term"),
         ([new_markdown_cell("**You will be able to**\n\n- a;\n- b.\n")], "fewer objectives"),
@@ -258,3 +262,18 @@ def test_storing_joins_prints_and_drops_the_machine(tmp_path):
     assert [output.text for output in notebook.cells[1].outputs] == ["a\nb\n"]
     assert "version" not in notebook.metadata.language_info
     assert "execution" not in notebook.cells[1].metadata
+
+
+def test_of_a_chart_nbval_compares_what_stands_around_its_lines():
+    """Two that differ in their numbers alone are one to it."""
+    plugin = pytest.importorskip("nbval.plugin")
+    rules = (notebooks.ROOT / "tests" / "nbval-ignored.cfg").read_text(encoding="utf-8")
+
+    def compared(momenta):
+        text = plots.schedule([0.1, 0.2], momenta)._repr_html_()
+        for pattern, replacement in plugin.get_sanitize_patterns(rules):
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    assert compared([0.9, 0.8]) == compared([0.7, 0.1, 0.3])
+    assert "momentum against step" in compared([0.9, 0.8]) and "<svg" not in compared([0.9, 0.8])

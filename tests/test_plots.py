@@ -1,10 +1,14 @@
 """Protects the figures: they show what they are given, and name where pictures come from."""
 
 import io
+import itertools
+import re
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 
 from cifarlab import data, diagnostics, engine, plots, receptive_field
@@ -50,6 +54,102 @@ def test_a_plot_becomes_a_png_of_the_size_that_its_metadata_states_in_css_pixels
     width, height = Image.open(io.BytesIO(png)).size
     assert width / height == 2
     assert width > 384  # finer than the page
+
+
+ROW = receptive_field.Row("a", (8, 8), (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
+ARMS = {
+    "as it is": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79, 83]},
+    "without a step that has a longer name": {"runs": [{"test_accuracy": 9.0}], "interval": None},
+}
+CHARTS = {
+    "learning curves": lambda: plots.learning_curves(history(30, range(2, 31)), [(9, 99)], "2023"),
+    "runs": lambda: plots.runs(ARMS),
+    "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
+    "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
+    "within_and_between": lambda: plots.within_and_between(
+        np.linspace(0, 1, 200) ** 2, np.linspace(0.1, 0.3, 200)
+    ),
+    "by row": lambda: plots.by_row(
+        {"one": [0.1, 0.2], "another": [0.3, 0.4]}, ["cat", "automobile"], "share of the pixels"
+    ),
+    "singular values": lambda: plots.singular_values(
+        {f"{which} first": [0.75, 0.25] for which in ("pointwise", "depthwise", "nothing")}
+    ),
+    "reliability": lambda: plots.reliability(
+        diagnostics.Calibration(
+            torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), torch.tensor([4, 6]), 0.2
+        )
+    ),
+    "confidences": lambda: plots.confidences(
+        {"noise": torch.linspace(0, 1, 99), "cats": torch.ones(9)}
+    ),
+    "field growth": lambda: plots.field_growth({"five of them": [ROW] * 5}, image=32),
+}
+every_chart = pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+
+
+@every_chart
+def test_a_chart_has_no_ground_and_no_colour_but_the_page_s(make):
+    shown = make()._repr_html_()
+    outside = re.sub(r"var\(--[\w-]+, #\w{6}\)", "", shown)
+    assert re.findall(r"#[0-9a-f]{6}\b|white|rgb", outside) == []
+    assert "--pst-color-primary" in shown
+    assert shown.count('fill="currentcolor"') == 2  # and all words and axes by inheritance
+    assert "DejaVu" not in shown and "font-family" not in shown
+
+
+@every_chart
+def test_no_word_of_a_chart_is_smaller_than_the_page_s_on_a_small_screen(make):
+    shown = make()._repr_html_()
+    narrow = re.search(r'viewBox="0 0 (\d+) ', shown)
+    assert int(narrow[1]) <= 288  # a screen of 320, without its margins
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", shown)]
+    assert len(sizes) >= 12 and min(sizes) >= 16
+
+
+@every_chart
+@pytest.mark.parametrize("width", plots.Chart.WIDTHS)
+def test_words_of_a_chart_lie_within_it_and_not_over_each_other(make, width):
+    plot = make()
+    plot.lay_out(width)
+    plot.draw_without_rendering()
+    words = [
+        text
+        for text in plot.findobj(Text)
+        if text.get_text() and text.get_visible() and text.get_window_extent().width > 1
+    ]
+    ticks = [
+        label
+        for axes in plot.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        if not axis.get_view_interval().min() <= tick.get_loc() <= axis.get_view_interval().max()
+        for label in (tick.label1, tick.label2)
+    ]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words if text not in ticks]
+    for words, box in boxes:
+        assert box.x0 >= -1 and box.x1 <= plot.bbox.width + 1, words
+        assert box.y0 >= -1 and box.y1 <= plot.bbox.height + 1, words
+    for (words, box), (others, other) in itertools.combinations(boxes, 2):
+        assert not box.padded(-2).overlaps(other.padded(-2)), (words, others)
+
+
+@every_chart
+def test_a_chart_is_the_same_text_every_time_and_well_formed(make):
+    plot = make()
+    shown = plot._repr_html_()
+    ElementTree.fromstring(shown)
+    ids = re.findall(r' id="(.*?)"', shown)
+    used = re.findall(r'(?:href="|url\()#(.*?)["\)]', shown)
+    assert len(ids) == len(set(ids)) and set(ids) == set(used) and used
+    assert not re.search(r"\d\.\d{3}[^<]*>", shown)  # a hundredth of a pixel is enough
+    assert make()._repr_html_() == plot._repr_html_() == shown
+
+
+def test_a_chart_is_named_by_what_stands_at_its_axes():
+    shown = ElementTree.fromstring(plots.schedule([1, 2], [3, 4])._repr_html_())
+    assert shown.attrib["role"] == "img"
+    assert "momentum against step" in shown.attrib["aria-label"]
 
 
 @pytest.mark.slow
@@ -175,16 +275,12 @@ def test_rates_and_momenta_are_each_drawn_at_the_axis_of_their_name():
     }
 
 
-def test_means_and_deviations_are_each_counted_at_the_axis_of_their_name():
-    plot = plots.spread(np.array([0.2, 0.2, 0.2, 0.8]), np.array([0.1, 0.3, 0.3]))
-    counts = {
-        axes.get_xlabel(): [bar.get_height() for bar in axes.patches if bar.get_height()]
-        for axes in plot.axes
-    }
-    assert counts == {
-        "mean of one image": [3, 1],
-        "standard deviation within one image": [1, 2],
-    }
+def test_each_image_s_bar_spans_its_deviation_around_its_mean_from_dark_to_bright():
+    plot = plots.within_and_between(np.array([0.5, 0.2, 0.8]), np.array([0.1, 0.2, 0.05]))
+    (axes,) = plot.axes
+    bars = [segment.tolist() for segment in axes.collections[0].get_segments()]
+    assert np.allclose(bars, [[[0, 0], [0, 0.4]], [[1, 0.4], [1, 0.6]], [[2, 0.75], [2, 0.85]]])
+    assert list(axes.lines[0].get_ydata()) == [0.2, 0.5, 0.8]
 
 
 def test_the_sweep_marks_the_chosen_rate():

@@ -1,5 +1,6 @@
-// A kernel slides over an input: who reads whom, how large the output is, and what it costs.
+// A kernel slides over a picture: who reads whom, what comes out, how large that is, and what it costs.
 // After convolution.js.
+// After animation.js.
 
 const PARAMETERS = {
   "size": { "start": 7, "least": 3, "most": 10 },
@@ -9,8 +10,59 @@ const PARAMETERS = {
   "dilation": { "start": 1, "least": 1, "most": 4 },
   "in_channels": { "start": 4, "least": 1, "most": 8 },
   "out_channels": { "start": 4, "least": 1, "most": 8 },
-  "groups": { "start": 1, "least": 1, "most": 8 }
+  "groups": { "start": 1, "least": 1, "most": 8 },
+  "motif": { "among": ["seven", "ring", "edge", "slope", "checks", "dot"] },
+  "weights": { "among": ["left to right", "top to bottom", "blur", "sharpen", "copy"] }
 };
+
+/** Pictures of any size: from 0, black, to 9, white, so that one can check the sums in one's head. */
+const MOTIFS = {
+  seven: (row, column, size) => {
+    const down = Math.round(size - 2 - 0.6 * (size - 2) * (row - 1) / Math.max(size - 3, 1));
+    const stroke = row === 1 ? column > 0 && column < size - 1 : row > 1 && row < size - 1 && column === down;
+    return stroke ? 9 : 1;
+  },
+  ring: (row, column, size) => {
+    const middle = (size - 1) / 2;
+    const off = Math.abs(Math.hypot(row - middle, column - middle) - 0.75 * middle);
+    return Math.round(9 * Math.max(0, 1 - off));
+  },
+  edge: (row, column, size) => (column < size / 2 ? 1 : 8),
+  slope: (row, column, size) => Math.round(9 * (row + column) / (2 * size - 2)),
+  checks: (row, column) => 9 * ((row + column) % 2),
+  dot: (row, column, size) => 9 * (row === size >> 1 && column === size >> 1),
+};
+
+/** Kernels of any size: a weight for each row and column. */
+const WEIGHTS = {
+  "left to right": (row, column, kernel) => {
+    const middle = (kernel - 1) / 2;
+    return kernel === 1 ? 1 : Math.sign(column - middle) * (row === middle ? 2 : 1);
+  },
+  "top to bottom": (row, column, kernel) => WEIGHTS["left to right"](column, row, kernel),
+  "blur": () => 1,
+  "sharpen": (row, column, kernel) => {
+    const steps = Math.abs(row - (kernel >> 1)) + Math.abs(column - (kernel >> 1));
+    return [5, -1][steps] ?? 0;
+  },
+  "copy": (row, column, kernel) => Number(row === kernel >> 1 && column === kernel >> 1),
+};
+
+/** A square of numbers, by row. */
+const square = (side, value) => Array.from({ length: side }, (_, row) =>
+  Array.from({ length: side }, (_, column) => value(row, column, side)));
+
+/** For an output at `place`, the pixels under its weights, by row; padding is 0. */
+const pixelsUnder = ([down, across], pixels, layer) => taps(down, layer).map((row) =>
+  taps(across, layer).map((column) => pixels[row]?.[column] ?? 0));
+
+/** The products of pixels and weights, added up. */
+const sumOf = (pixels, weights) => pixels.flat().reduce(
+  (sum, pixel, place) => sum + pixel * weights.flat()[place], 0);
+
+/** All outputs, by row. */
+const outputs = (pixels, weights, layer) => square(outputSize(pixels.length, layer),
+  (row, column) => sumOf(pixelsUnder([row, column], pixels, layer), weights));
 
 /** The outputs that read an input, along one axis. */
 const readers = (input, size, layer) =>
@@ -37,7 +89,12 @@ const faultOfGroups = ({ in_channels, out_channels, groups }) =>
 
 // ---------------------------------------------------------------------------------- drawing
 
-const PACE = 700; // milliseconds an output is shown while playing
+/** Grey of a number from `lowest` to `highest`, behind writing that can be read on it. */
+const shade = (number, lowest, highest) => {
+  const share = highest > lowest ? (number - lowest) / (highest - lowest) : 0.5;
+  const grey = Math.round(255 * share);
+  return `background: rgb(${grey} ${grey} ${grey}); color: ${share > 0.5 ? "#000" : "#fff"}`;
+};
 
 /** A square of cells to point at, to tap, or to walk through with the arrow keys. */
 const board = (first, length, name, picked) => {
@@ -101,25 +158,34 @@ const formulas = (layer, outputs) => {
     [element("dt", {}, name), element("dd", {}, line)]));
 };
 
-figure("convolution-stepper", `${PARTS}
-.boards > div { min-width: 0; }
+figure("convolution-stepper", `${PARTS}${MOTION}
+.boards { gap: 1rem 0.8rem; justify-content: space-between; }
+.boards > div { max-width: 100%; min-width: 0; }
 [role="grid"] {
-  display: grid; gap: 2px; grid-template-columns: repeat(var(--cells), minmax(0, 2rem));
+  display: grid; gap: 2px; grid-template-columns: repeat(var(--cells), minmax(0, 1.75rem));
 }
+.out [role="grid"] { grid-template-columns: repeat(var(--cells), minmax(0, 2.2rem)); }
 [role="row"] { display: contents; }
 [role="gridcell"] {
-  align-items: center; aspect-ratio: 1; background: color-mix(in srgb, currentcolor 14%, transparent);
-  border-radius: 15%; display: flex; justify-content: center; outline-offset: 0; touch-action: manipulation;
+  align-items: center; aspect-ratio: 1; border: 1px solid var(--line); display: flex;
+  font-variant-numeric: tabular-nums; justify-content: center; line-height: 1; outline-offset: 0;
+  overflow: hidden; touch-action: manipulation;
 }
-[role="gridcell"].padding { background: none; border: 1px dashed var(--line); }
-[role="gridcell"].picked { background: var(--second); }
-[role="gridcell"].read { background: var(--accent); }
-[role="gridcell"].read::after {
-  background: var(--pst-color-background, var(--jp-layout-color0, Canvas)); border-radius: 50%;
-  content: ""; height: 30%; width: 30%;
-}
-[role="gridcell"].padding.read { background: color-mix(in srgb, var(--accent) 45%, transparent); }
+[role="gridcell"].padding, [role="gridcell"].empty { border-style: dashed; }
+[role="gridcell"].read { box-shadow: inset 0 0 0 3px var(--accent); }
+[role="gridcell"].picked { box-shadow: inset 0 0 0 3px var(--second); }
 [role="status"] { margin: 0; min-height: 3em; }
+.weights { display: grid; gap: 0.4rem 0.2rem; grid-template-columns: repeat(var(--cells), 2.9rem); }
+.weights label { display: grid; justify-items: center; line-height: 1.4; }
+.weights span { color: color-mix(in srgb, currentcolor 75%, transparent); }
+.weights input {
+  appearance: textfield; background: var(--faint); border: 2px solid var(--accent);
+  border-radius: 0.25rem; padding: 0.1rem; text-align: center; width: 100%;
+}
+.weights input::-webkit-inner-spin-button { appearance: none; }
+.weights b, .sum { font-variant-numeric: tabular-nums; }
+@media (max-width: 46rem) { .products { order: 1; } } /* input and output in one look */
+.choices label { align-items: center; display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .wiring { flex: none; width: 10rem; }
 .wiring circle { fill: var(--accent); }
 .wiring path { stroke: currentcolor; stroke-opacity: 0.6; }
@@ -127,24 +193,101 @@ dl { flex: 1 1 18rem; margin: 0; min-width: 0; }
 dt { font-weight: 600; }
 dd { margin: 0 0 0.5rem; }
 @media print { .boards { break-inside: avoid; } }
-@media (prefers-reduced-motion: reduce) { .play { display: none; } }
 `, (root, given) => {
-  const { panel, values } = sliders(PARAMETERS, given, () => redraw());
-  const play = element("button", { type: "button", class: "play" });
-  const back = element("button", { type: "button" }, "Back");
-  const step = element("button", { type: "button" }, "Step");
+  const limits = Object.fromEntries(Object.entries(PARAMETERS).filter(([, each]) => "least" in each));
+  const { panel, values } = sliders(limits, given, () => redraw());
   const boards = element("div", { class: "row boards" });
   const said = element("p", { role: "status" });
   const cost = element("div", { class: "row" });
-  root.append(panel, boards, said, element("div", { class: "row" }, back, step, play), cost);
+  /** A list of what a parameter is among, and of "your own", which a learner's hand makes of it. */
+  const choice = (name, label, chosen) => {
+    const select = element("select", {}, ...[...PARAMETERS[name].among, "your own"].map(
+      (each) => element("option", {}, each)));
+    select.value = given[name] ?? PARAMETERS[name].among[0];
+    select.addEventListener("change", () => select.value === "your own" || chosen());
+    return { select, label: element("label", {}, label, select) };
+  };
+  const motif = choice("motif", "Picture", () => redraw());
+  const preset = choice("weights", "Weights", () => redraw());
 
   let input, output; // the boards
+  let pixels = [], weights = [], sums = []; // by row
+  let reached = Infinity; // how many outputs are filled in
   let shown = { side: "output", place: [0, 0] };
-  let timer = null;
+
+  const player = animation(root.host, said, () => output.at.size, (frame, playing) => {
+    reached = playing ? frame + 1 : Math.max(reached, frame + 1);
+    pick("output", placeOf(frame));
+  });
+  const placeOf = (frame) => [Math.floor(frame / sums.length), frame % sums.length];
+  root.append(panel, element("div", { class: "row choices" }, motif.label, preset.label),
+    boards, said, player.controls, cost);
+
+  /** Write and shade all numbers of a board that `known` says; narrow cells keep the shade alone. */
+  const fill = ({ at }, numbers, room, lowest, highest, known = () => true) => {
+    for (const [key, cell] of at) {
+      const place = key.split(",").map(Number);
+      const number = numbers[place[0]]?.[place[1]] ?? 0;
+      const filled = known(place);
+      const inside = !cell.classList.contains("padding");
+      cell.style = filled && inside ? shade(number, lowest, highest) : "";
+      cell.textContent = filled && Math.sqrt(at.size) <= room ? written(number) : "";
+      cell.setAttribute("aria-description", filled ? `is ${written(number)}` : "not yet computed");
+      cell.classList.toggle("empty", !filled);
+    }
+  };
+
+  /** The weights, to be changed, each between the pixel that it meets and their product. */
+  const kernelBoard = () => {
+    const under = element("div", { class: "weights", style: `--cells: ${values.kernel}` });
+    const cells = weights.flatMap((row, y) => row.map((weight, x) => {
+      const number = element("input", {
+        type: "number", min: -9, max: 9, value: weight, "aria-label": `Weight ${y}, ${x}`,
+      });
+      number.addEventListener("input", () => {
+        weights[y][x] = number.valueAsNumber || 0;
+        preset.select.value = "your own";
+        compute();
+      });
+      const [meets, gives] = [element("span"), element("b")];
+      under.append(element("label", {}, meets, number, gives));
+      return { meets, gives };
+    }));
+    const sum = element("p", { class: "sum" });
+    const title = element("p", { class: "title" }, "Pixel × weight");
+    const all = element("div", { class: "products" }, title, under, sum);
+    /** Fill in what the kernel meets at an output. */
+    const meet = (place) => {
+      const met = pixelsUnder(place, pixels, values).flat();
+      for (const [index, { meets, gives }] of cells.entries()) {
+        meets.textContent = `${written(met[index])} ×`;
+        gives.textContent = `= ${written(met[index] * weights.flat()[index] + 0)}`; // 0, not −0
+      }
+      sum.textContent = `Sum: ${written(sums[place[0]][place[1]])}`;
+    };
+    return { all, meet };
+  };
+  let kernel;
+
+  /** All outputs anew, after a pixel or a weight has changed. */
+  const compute = () => {
+    sums = outputs(pixels, weights, values);
+    fill(input, pixels, 14, 0, 9);
+    pick(shown.side, shown.place);
+  };
 
   /** Light the cell `place` of one board, and those of the other that it reads or is read by. */
   const pick = (side, place) => {
     shown = { side, place };
+    if (side === "output") {
+      player.frame = place[0] * sums.length + place[1];
+      reached = Math.max(reached, player.frame + 1);
+      kernel.meet(place);
+    }
+    const all = sums.flat();
+    const most = Math.max(...all.map(Math.abs), 1);
+    fill(output, sums, 8, all.some((sum) => sum < 0) ? -most : 0, most,
+      ([row, column]) => row * sums.length + column < reached);
     const other = side === "output" ? input : output;
     const look = (index) => side === "output"
       ? taps(index, values) : readers(index, values.size, values);
@@ -165,7 +308,8 @@ dd { margin: 0 0 0.5rem; }
     const name = `(${place.map(written).join(", ")})`;
     if (side === "output") {
       said.textContent = `Output ${name} reads ${where}.` +
-        (padding ? ` Of its ${read.length} taps, ${padding} lie in the padding.` : "");
+        (padding ? ` Of its ${read.length} taps, ${padding} lie in the padding.` : "") +
+        ` The products sum to ${written(sums[place[0]][place[1]])}.`;
     } else {
       said.textContent = read.length
         ? `Input ${name} is read by ${read.length} of ${output.at.size} outputs: ${where}.`
@@ -176,51 +320,50 @@ dd { margin: 0 0 0.5rem; }
   const redraw = () => {
     const { size, padding } = values;
     const objection = fault(size, values) ?? faultOfGroups(values);
-    for (const button of [back, step, play]) button.disabled = objection !== null;
+    player.stop();
+    player.disable(objection !== null);
     if (objection) {
-      stop();
       boards.replaceChildren();
       cost.replaceChildren();
       said.textContent = objection;
       return;
     }
-    const outputs = outputSize(size, values);
-    input = board(-padding, size + 2 * padding, "Input", (place) => pick("input", place));
-    output = board(0, outputs, "Output", (place) => pick("output", place));
-    for (const [place, cell] of input.at) {
-      const inside = place.split(",").every((index) => index >= 0 && index < size);
-      cell.classList.toggle("padding", !inside);
+    const length = outputSize(size, values);
+    if (pixels.length !== size || motif.select.value !== "your own") {
+      if (motif.select.value === "your own") motif.select.value = PARAMETERS.motif.among[0];
+      pixels = square(size, MOTIFS[motif.select.value]);
     }
+    if (weights.length !== values.kernel || preset.select.value !== "your own") {
+      if (preset.select.value === "your own") preset.select.value = PARAMETERS.weights.among[0];
+      weights = square(values.kernel, WEIGHTS[preset.select.value]);
+    }
+    reached = Infinity;
+    input = board(-padding, size + 2 * padding, "Input", (place) => pick("input", place));
+    output = board(0, length, "Output", (place) => pick("output", place));
+    for (const [key, cell] of input.at) {
+      const [row, column] = key.split(",").map(Number);
+      const inside = [row, column].every((index) => index >= 0 && index < size);
+      cell.classList.toggle("padding", !inside);
+      if (inside) cell.addEventListener("keydown", ({ key: digit }) => {
+        if (!/^[0-9]$/.test(digit)) return;
+        pixels[row][column] = Number(digit);
+        motif.select.value = "your own";
+        compute();
+      });
+    }
+    kernel = kernelBoard();
     boards.replaceChildren(
-      element("div", {}, element("p", { class: "title" }, `Input, ${size} × ${size}`), input.grid),
-      element("div", {}, element("p", { class: "title" }, `Output, ${outputs} × ${outputs}`), output.grid));
-    cost.replaceChildren(formulas(values, outputs), wiring(values));
+      element("div", {}, element("p", { class: "title" }, `Input, ${size} × ${size}`), input.grid,
+        element("p", { class: "hint" }, "Type a digit to change a pixel.")),
+      kernel.all,
+      element("div", { class: "out" },
+        element("p", { class: "title" }, `Output, ${length} × ${length}`), output.grid));
+    cost.replaceChildren(formulas(values, length), wiring(values));
     // What was shown may no longer exist.
-    pick("output", shown.side === "output" ? shown.place.map((i) => Math.min(i, outputs - 1)) : [0, 0]);
+    shown = shown.side === "output"
+      ? { side: "output", place: shown.place.map((index) => Math.min(index, length - 1)) }
+      : { side: "output", place: [0, 0] };
+    compute();
   };
-
-  /** The next output in reading order, or with -1 the one before; round at the end. */
-  const move = (by) => {
-    const outputs = output.at.size;
-    const width = Math.sqrt(outputs);
-    const before = shown.side === "output" ? shown.place[0] * width + shown.place[1] : -by;
-    const index = (before + by + outputs) % outputs;
-    pick("output", [Math.floor(index / width), index % width]);
-  };
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    play.textContent = "Play";
-    said.setAttribute("aria-live", "polite");
-  };
-  step.addEventListener("click", () => { stop(); move(1); });
-  back.addEventListener("click", () => { stop(); move(-1); });
-  play.addEventListener("click", () => {
-    if (timer) return stop();
-    play.textContent = "Pause";
-    said.setAttribute("aria-live", "off"); // a voice could not keep up
-    timer = setInterval(() => (root.host.isConnected ? move(1) : stop()), PACE);
-  });
-  stop();
   redraw();
 });

@@ -49,9 +49,9 @@ def analyze(
     if channels is not None:
         arguments.whole("channels", channels, 1, 1_000_000)
     failure: ValueError | None = None
-    taken = [getattr(part, "in_channels", None) for part in module.modules()]
+    counts = [getattr(part, "in_channels", None) for part in module.modules()]
     # A module may list its layers in another order than it runs them: try all, the first first.
-    for guess in dict.fromkeys([channels] if channels else [*filter(None, taken), 3]):
+    for guess in dict.fromkeys([channels] if channels else [*filter(None, counts), 3]):
         try:
             return record(module, size, guess, through_gates)
         except Unsupported:

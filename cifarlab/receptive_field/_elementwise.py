@@ -12,11 +12,11 @@ from cifarlab.receptive_field._features import (
     Feature,
     Operation,
     aligned,
+    broadcast_dimensions,
     combine,
     constants,
     features,
     known,
-    spread,
     straight,
 )
 from cifarlab.receptive_field._shapes import cut
@@ -33,7 +33,7 @@ def join(op, *values, **more):
         (input,) = inputs
         if input.shape == op.shape:
             return input
-        return Feature(input.grid, spread(input, op.shape))
+        return Feature(input.grid, broadcast_dimensions(input, op.shape))
     return combine(op, aligned(op, inputs), loose=hidden(op, values, more))
 
 
@@ -64,7 +64,7 @@ def multiply(op, *factors, **more):
     Source: the gate of Hu et al. 2018, "Squeeze-and-Excitation Networks", arXiv:1709.01507.
     """
     inputs = list(features((factors, more)))
-    gated = [each for each in inputs if not each.alike]
+    gated = [feature for feature in inputs if not feature.alike]
     if op.through_gates and 0 < len(gated) < len(inputs):
         return join(op, gated)
     return masked(op, *factors, **more)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cifarlab.receptive_field._taps import AXES, SAME, Grid, Look, Step, company, digit, whole
+from cifarlab.receptive_field._taps import AXES, SAME, Grid, Look, Step, all_units, company, digit
 
 
 class Refused(ValueError):
@@ -117,7 +117,7 @@ class Operation(NamedTuple):
 # ------------------------------------------------------------------------ small things shared
 
 
-def pair(value: int | Iterable[int], count: int = 2) -> tuple:
+def as_tuple(value: int | Iterable[int], count: int = 2) -> tuple:
     """(y, x) of a number that may stand for both; or `count` numbers."""
     values = tuple(value) if isinstance(value, Iterable) else (value,)
     return values * count if len(values) == 1 else values
@@ -191,12 +191,12 @@ def collapse(op: Operation, input: Feature, dims: Iterable[int], sources, shape=
     """Whatever `dims` hold becomes one unit, which sees all of it; other dimensions stay."""
     dims = {d % len(input.shape) for d in dims}
     axes = set().union(*(input.axes(d) for d in dims))
-    steps = {axis: (whole(input.grid.units[axis]), 1) for axis in axes}
+    steps = {axis: (all_units(input.grid.units[axis]), 1) for axis in axes}
     dimensions = []
     for size, source in zip(op.shape if shape is None else shape, sources, strict=True):
         if source is None or source in dims:
-            kept = sorted(input.axes(source)) if source is not None and size == 1 else []
-            dimensions.append((Part(size, kept[0] if kept else None),))
+            axes_left = sorted(input.axes(source)) if source is not None and size == 1 else []
+            dimensions.append((Part(size, axes_left[0] if axes_left else None),))
         else:
             dimensions.append(input.dimensions[source])
     return derive(input, tuple(dimensions), steps)
@@ -259,9 +259,9 @@ def combine(
             for k, target in enumerate(targets)
             if target == d and (f.shape[k] == size or d in offsets)
         ]
-        held = [each for each in meeting if any(p.axis is not None and p.size > 1 for p in each)]
-        mixed = any(part.mixed for each in meeting for part in each)
-        keep_one = size == 1 and any(p.axis is not None for each in meeting for p in each)
+        held = [parts for parts in meeting if any(p.axis is not None and p.size > 1 for p in parts)]
+        mixed = any(part.mixed for parts in meeting for part in parts)
+        keep_one = size == 1 and any(p.axis is not None for parts in meeting for p in parts)
         if not held and d not in single and not keep_one:
             dimensions.append((Part(size, None, mixed),))
             digits.append([])
@@ -269,24 +269,24 @@ def combine(
         if mixed:
             loose = loose or op.loose("meets maps whose channels see different things")
         forced = d in single or keep_one or d in offsets
-        sizes = None if forced else common(edge for each in held for edge in bounds(each))
+        sizes = None if forced else common(edge for parts in held for edge in bounds(parts))
         sizes = sizes or [size]
-        scale, made = size, []
+        scale, new_parts = size, []
         row: list[tuple[int, int]] = []
         for count in sizes:
             scale //= count
-            asked = forced or any(
+            has_axis = forced or any(
                 p.axis is not None and p.size > 1 and low <= scale < low * p.size
-                for each in held
-                for p, low in zip(each, lows(each), strict=True)
+                for parts in held
+                for p, low in zip(parts, lows(parts), strict=True)
             )
-            if asked:
+            if has_axis:
                 row.append((len(units), scale))
-                made.append(Part(count, len(units)))
+                new_parts.append(Part(count, len(units)))
                 units.append(count)
             else:
-                made.append(Part(count))
-        dimensions.append(tuple(made))
+                new_parts.append(Part(count))
+        dimensions.append(tuple(new_parts))
         digits.append(row)
     links = []
     for n, (f, targets) in enumerate(inputs):
@@ -299,7 +299,7 @@ def combine(
                 if p.axis is None:
                     continue
                 if target is None:
-                    ways[p.axis] = Look(whole(p.size), ())
+                    ways[p.axis] = Look(all_units(p.size), ())
                 elif target in offsets:
                     offset, first, end = offsets[target][n]
                     step = digit(1, None, offset, first, end)
@@ -316,10 +316,10 @@ def lows(parts: Sequence[Part]) -> list[int]:
     return [edge // part.size for edge, part in zip(edges, parts, strict=True)]
 
 
-def see(p: Part, low: int, digits, made: Sequence[Part], alone: bool) -> Look:
+def see(p: Part, low: int, digits, parts: Sequence[Part], alone: bool) -> Look:
     """How the axis of part `p`, above `low` elements, is seen from a dimension's `digits`."""
-    size = math.prod(part.size for part in made)
-    if len(made) == 1:  # one axis for all
+    size = math.prod(part.size for part in parts)
+    if len(parts) == 1:  # one axis for all
         if p.size == size:
             return Look(SAME, tuple(digits))
         limits = {} if alone else {"low": 0, "high": size}
@@ -371,7 +371,7 @@ def slide(
     return derive(input, tuple(dimensions), sized, geometry)
 
 
-def spread(input: Feature, shape: Sequence[int]) -> Dimensions:
+def broadcast_dimensions(input: Feature, shape: Sequence[int]) -> Dimensions:
     """Dimensions of `input` broadcast to `shape`."""
     more = len(shape) - len(input.shape)
     return tuple(

@@ -146,7 +146,7 @@ class Field:
         A way goes from unit to unit; channels do not count. Beyond int64, Python's own integers.
         """
         ways = self.walk(y, x, float)
-        if max(each.max() for each in ways.values()) < 2**53:  # so far floats are exact
+        if max(counts.max() for counts in ways.values()) < 2**53:  # so far floats are exact
             return ways[self.analysis.image].astype(np.int64)
         return self.walk(y, x, object)[self.analysis.image]
 
@@ -158,8 +158,8 @@ class Field:
         weights[self.grid][y, x] = 1
         for grid in reversed(self.analysis.grids):
             for source, ways in grid.links if grid in weights else ():
-                found = hand_back(weights[grid], grid, source, ways)
-                weights[source] = weights[source] + found if source in weights else found
+                share = hand_back(weights[grid], grid, source, ways)
+                weights[source] = weights[source] + share if source in weights else share
         return weights
 
 
@@ -183,7 +183,7 @@ class Table(list[Row]):
         """Head and rows as text: 3 for (3, 3), 3x1 for (3, 1), - where units differ."""
 
         def text(value: tuple[int | None, ...] | None) -> str:
-            parts = ["-" if each is None else str(each) for each in value or ("",)]
+            parts = ["-" if number is None else str(number) for number in value or ("",)]
             return parts[0] if len(set(parts)) == 1 else "x".join(parts)
 
         return [list(Row._fields), *([row.layer, *map(text, row[1:])] for row in self)]
@@ -204,10 +204,10 @@ class Table(list[Row]):
         """The table as comma-separated values, a column for each axis."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        pairs = [f"{name}_{axis}" for name in Row._fields[1:] for axis in "yx"]
-        writer.writerow(["layer", *pairs])
+        columns = [f"{name}_{axis}" for name in Row._fields[1:] for axis in "yx"]
+        writer.writerow(["layer", *columns])
         for row in self:
-            writer.writerow([row.layer, *(each for pair in row[1:] for each in pair or ("", ""))])
+            writer.writerow([row.layer, *(value for yx in row[1:] for value in yx or ("", ""))])
         return text.getvalue()
 
     def _repr_html_(self) -> str:
@@ -283,7 +283,7 @@ class Analysis:
             raise KeyError(f"no module {name!r} ran; some that did: {', '.join(close)}")
         return map_aggregate(
             self.calls[name],
-            lambda each: Field(self, each.grid, each.layout) if isinstance(each, Map) else each,
+            lambda item: Field(self, item.grid, item.layout) if isinstance(item, Map) else item,
         )
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from cifarlab.receptive_field._features import (
     Feature,
     Part,
     along,
+    as_tuple,
     axis_along,
     collapse,
     combine,
@@ -22,7 +23,6 @@ from cifarlab.receptive_field._features import (
     features,
     known,
     on_axes,
-    pair,
 )
 from cifarlab.receptive_field._taps import ABSENT, so_far, table
 
@@ -37,8 +37,8 @@ def reduce(op, input, dim=None, *options, **more):
         dim = None
     count = len(input.shape)
     dims = dimensions_of(dim, count)
-    kept = [d for d in range(count) if len(op.shape) == count or d not in dims]
-    return (collapse(op, input, dims, kept),) * len(op.shapes)
+    kept_dims = [d for d in range(count) if len(op.shape) == count or d not in dims]
+    return (collapse(op, input, dims, kept_dims),) * len(op.shapes)
 
 
 def norm(op, input, p=None, dim=None, *options, **more):
@@ -48,19 +48,19 @@ def norm(op, input, p=None, dim=None, *options, **more):
 
 def ranked(op, input, *options, dim=None, **more):
     """Any place along the dimension may come first.  Source: torch.sort, torch.topk."""
-    given = [each for each in options if isinstance(each, int) and not isinstance(each, bool)]
+    integers = [n for n in options if isinstance(n, int) and not isinstance(n, bool)]
     if dim is None and op.name in ("topk", "kthvalue"):
-        dim = given[1] if len(given) > 1 else -1
+        dim = integers[1] if len(integers) > 1 else -1
     elif dim is None:
         dim = (
-            given[0]
-            if given
+            integers[0]
+            if integers
             else (None if op.name.startswith("arg") and op.name != "argsort" else -1)
         )
     count = len(input.shape)
     dims = dimensions_of(dim, count)
-    kept = [d for d in range(count) if len(op.shape) == count or d not in dims]
-    return tuple(collapse(op, input, dims, kept, shape) for shape in op.shapes)
+    kept_dims = [d for d in range(count) if len(op.shape) == count or d not in dims]
+    return tuple(collapse(op, input, dims, kept_dims, shape) for shape in op.shapes)
 
 
 def running(op, input, dim=None, **more):
@@ -86,8 +86,8 @@ def matmul(op, left, right, *more, **options):
     count = len(op.shape)
     vector_left, vector_right = len(left.shape) == 1, len(right.shape) == 1
 
-    def targets(each, rows: bool, vector: bool):
-        n = len(each.shape)
+    def targets(factor, rows: bool, vector: bool):
+        n = len(factor.shape)
         if vector:
             return [None]
         used = count - (not vector_left) - (not vector_right)
@@ -97,17 +97,17 @@ def matmul(op, left, right, *more, **options):
         return [*batch, None, count - 1]
 
     inputs = []
-    for each, other, rows, vector in (
+    for factor, other, rows, vector in (
         (left, right, True, vector_left),
         (right, left, False, vector_right),
     ):
-        if not isinstance(each, Feature):
+        if not isinstance(factor, Feature):
             continue
-        own = targets(each, rows, vector)
+        own = targets(factor, rows, vector)
         dim = -1 if rows or vector else -2
-        if known(other) and len(other.shape) == 2 and each.axes(dim) and (other == 0).any():
-            return through_matrix(op, each, dim, other if rows else other.t(), rows)
-        inputs.append((each, own))
+        if known(other) and len(other.shape) == 2 and factor.axes(dim) and (other == 0).any():
+            return through_matrix(op, factor, dim, other if rows else other.t(), rows)
+        inputs.append((factor, own))
     return combine(op, inputs)
 
 
@@ -139,14 +139,14 @@ def einsum(op, equation, *operands):
     )
     if not isinstance(equation, str):
         raise op.unsupported("has a rule for an equation in letters only")
-    given, _, wanted = equation.replace(" ", "").partition("->")
-    terms = given.split(",")
+    left, _, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
     if "->" not in equation:
-        letters = "".join(sorted(c for c in set(given) - {",", "."} if given.count(c) == 1))
-        wanted = ("..." if "..." in given else "") + letters
+        letters = "".join(sorted(c for c in set(left) - {",", "."} if left.count(c) == 1))
+        right = ("..." if "..." in left else "") + letters
     widths = [
-        len(each.shape) - len(term.replace("...", ""))
-        for each, term in zip(operands, terms, strict=True)
+        len(operand.shape) - len(term.replace("...", ""))
+        for operand, term in zip(operands, terms, strict=True)
         if "..." in term
     ]
     extra = max(widths, default=0)
@@ -156,14 +156,14 @@ def einsum(op, equation, *operands):
         width = count - len(before) - len(after) if dots else 0
         return [*before, *(f".{n}" for n in range(extra - width, extra)), *after]
 
-    result = named(wanted, len(op.shape))
+    result = named(right, len(op.shape))
     inputs = []
-    for each, term in zip(operands, terms, strict=True):
-        if isinstance(each, Feature):
-            letters = named(term, len(each.shape))
+    for operand, term in zip(operands, terms, strict=True):
+        if isinstance(operand, Feature):
+            letters = named(term, len(operand.shape))
             if len(set(letters)) < len(letters):
                 raise op.unsupported(f"has no rule for the diagonal in {term!r}")
-            inputs.append((each, [result.index(c) if c in result else None for c in letters]))
+            inputs.append((operand, [result.index(c) if c in result else None for c in letters]))
     return combine(op, inputs)
 
 
@@ -174,15 +174,15 @@ def tensordot(op, left, right, dims=2, **more):
     else:
         pairs = dims
     summed = [
-        {d % len(each.shape) for d in pair(own, 1)}
-        for each, own in zip((left, right), pairs, strict=True)
+        {d % len(factor.shape) for d in as_tuple(own, 1)}
+        for factor, own in zip((left, right), pairs, strict=True)
     ]
     place = itertools.count()
     inputs = []
-    for each, own in zip((left, right), summed, strict=True):
-        targets = [None if d in own else next(place) for d in range(len(each.shape))]
-        if isinstance(each, Feature):
-            inputs.append((each, targets))
+    for factor, own in zip((left, right), summed, strict=True):
+        targets = [None if d in own else next(place) for d in range(len(factor.shape))]
+        if isinstance(factor, Feature):
+            inputs.append((factor, targets))
     return combine(op, inputs)
 
 
@@ -274,20 +274,20 @@ def attention(op, query, key, value, attn_mask=None, *options, **more):
     count = len(op.shape)
     batch = [*range(count - 2)]
 
-    def placed(each, positions, last):
-        own = batch[count - len(each.shape) :]
-        heads = [d if each.shape[k] in (1, op.shape[d]) else None for k, d in enumerate(own)]
-        return each, [*heads, positions, last]
+    def placed(tensor, positions, last):
+        own = batch[count - len(tensor.shape) :]
+        heads = [d if tensor.shape[k] in (1, op.shape[d]) else None for k, d in enumerate(own)]
+        return tensor, [*heads, positions, last]
 
     inputs = [
-        placed(each, positions, last)
-        for each, positions, last in (
+        placed(tensor, positions, last)
+        for tensor, positions, last in (
             (query, count - 2, None),
             (key, None, None),
             (value, None, count - 1),
             (attn_mask, count - 2, None),
         )
-        if isinstance(each, Feature)
+        if isinstance(tensor, Feature)
     ]
     hides = known(attn_mask) and (
         not attn_mask.all() if attn_mask.dtype == torch.bool else attn_mask.min() < -1e30

@@ -49,9 +49,9 @@ def evaluated(module: nn.Module) -> nn.Module:
 
 def flatten(values: Any) -> list:
     """What lies in nested tuples, lists and dicts."""
-    found: list = []
-    map_aggregate(values, found.append)
-    return found
+    leaves: list = []
+    map_aggregate(values, leaves.append)
+    return leaves
 
 
 def record(
@@ -68,7 +68,7 @@ def record(
         ):
             network = evaluated(module)
             recorder.borrow(network)
-            dtypes = (each.dtype for each in network.parameters() if each.is_floating_point())
+            dtypes = (tensor.dtype for tensor in network.parameters() if tensor.is_floating_point())
             dtype = next(dtypes, torch.float32)
             image = torch.empty(1, channels, *size, dtype=dtype, device="meta")
             image = image.requires_grad_().clone()  # unlike its source, a clone may be written to
@@ -77,7 +77,7 @@ def record(
             recorder.watch(network)
             with recorder:
                 output = network(image)
-        if not any(isinstance(each, Map) for each in flatten(recorder.calls[""])):
+        if not any(isinstance(value, Map) for value in flatten(recorder.calls[""])):
             raise ValueError(f"the output is {type(output).__name__} and shows no map of the image")
     except Exception as error:
         if isinstance(error, Unsupported):
@@ -85,7 +85,7 @@ def record(
         else:
             refusal = Refused(
                 f"{type(module).__name__} cannot be analysed on {size[0]} x {size[1]} pixels of "
-                f"{channels} channels. In {recorder.where()}: {told(error)}.{advice(error)}"
+                f"{channels} channels. In {recorder.where()}: {message(error)}.{advice(error)}"
             )
         refusal.analysis = recorder.result(size, missing=str(refusal))
         if refusal is error:
@@ -94,7 +94,7 @@ def record(
     return recorder.result(size)
 
 
-def told(error: Exception) -> str:
+def message(error: Exception) -> str:
     """What an exception says, after its name unless that is a common one."""
     text = " ".join(str(error).split()).rstrip(".")
     if type(error) in (ValueError, RuntimeError) and text:
@@ -127,7 +127,7 @@ class Recorder(TorchFunctionMode):
         self.labels: dict[Grid, str] = {}  # of the maps that the table shows
         self.calls: dict[str, Any] = {}  # what each call of a module gave
         self.maps: dict[tuple, Map] = {}  # features as maps, each made once
-        self.told: set[Grid] = {image}  # grids that have a label, or need none
+        self.labelled: set[Grid] = {image}  # grids that have a label, or need none
         self.counts: Counter[str] = Counter()
         self.running: list[tuple[str, nn.Module]] = []  # the innermost module last
         self.device = torch.device("cpu")
@@ -137,10 +137,10 @@ class Recorder(TorchFunctionMode):
     def borrow(self, network: nn.Module) -> None:
         """Note the parameters, which belong to the caller's network."""
         parameters = list(network.parameters())
-        self.empty = any(each.is_meta for each in (*parameters, *network.buffers()))
+        self.empty = any(tensor.is_meta for tensor in (*parameters, *network.buffers()))
         if parameters and not self.empty:
             self.device = parameters[0].device
-            self.borrowed = {each.untyped_storage().data_ptr() for each in parameters}
+            self.borrowed = {tensor.untyped_storage().data_ptr() for tensor in parameters}
 
     def result(self, size: tuple[int, int], missing: str | None = None) -> Analysis:
         """What has been recorded."""
@@ -155,9 +155,9 @@ class Recorder(TorchFunctionMode):
             self.running.append((name if count == 1 else f"{name}#{count}", module))
 
         def leave(output: Any) -> None:
-            given = map_aggregate(output, self.map)
+            recorded = map_aggregate(output, self.map)
             name, module = self.running.pop()
-            self.calls[name] = given
+            self.calls[name] = recorded
             source = self.feature(output)
             if is_layer(module) and isinstance(source, Feature):
                 self.label(source, name or type(module).__name__)
@@ -173,14 +173,14 @@ class Recorder(TorchFunctionMode):
             return value
         key = feature.grid, feature.dimensions
         if key not in self.maps:
-            found = self.maps[key] = as_map(feature)
-            self.add(found.grid)
+            new_map = self.maps[key] = as_map(feature)
+            self.add(new_map.grid)
         return self.maps[key]
 
     def label(self, feature: Feature, label: str) -> None:
         """A row of the table for what moves the field."""
-        if feature.grid not in self.told:
-            self.told.add(feature.grid)
+        if feature.grid not in self.labelled:
+            self.labelled.add(feature.grid)
             key = feature.grid, feature.dimensions
             if key not in self.maps:
                 self.maps[key] = as_map(feature)
@@ -227,8 +227,8 @@ class Recorder(TorchFunctionMode):
         # As in NumPy, PyTorch lets `axis` stand for `dim`; the rules know one name.
         kwargs = {"dim" if key == "axis" else key: value for key, value in (kwargs or {}).items()}
         own, name = name_of(function)
-        given, named = map_aggregate((args, kwargs), self.feature)
-        if not any(features((given, named))):
+        inputs, named_inputs = map_aggregate((args, kwargs), self.feature)
+        if not any(features((inputs, named_inputs))):
             return self.constant(function, own, args, kwargs)
         if name == "device" and own == "__get__":
             return self.device
@@ -238,10 +238,10 @@ class Recorder(TorchFunctionMode):
             return torch.empty(0, dtype=args[0].dtype, device=self.device)
         if name in rules.CONSTANTS.split():
             return function(*args, **{**kwargs, "device": kwargs.get("device") or self.device})
-        if name in ALIKE and not isinstance(given[0], Feature):
+        if name in ALIKE and not isinstance(inputs[0], Feature):
             args, kwargs = map_aggregate((args, kwargs), self.with_data)
             return function(*args, **kwargs)
-        return self.operate(function, own, name, args, kwargs, given, named)
+        return self.operate(function, own, name, args, kwargs, inputs, named_inputs)
 
     def with_data(self, value: Any) -> Any:
         """For a constant to be made like the image: a tensor of its shape and type, of one zero."""
@@ -263,14 +263,14 @@ class Recorder(TorchFunctionMode):
             elif own == "__getitem__" and result._is_view():
                 note(result, _origin=args)
             if any(
-                isinstance(each, nn.Parameter) or hasattr(each, "_learned")
-                for each in constants((args, kwargs))
+                isinstance(tensor, nn.Parameter) or hasattr(tensor, "_learned")
+                for tensor in constants((args, kwargs))
             ):
                 note(result, _learned=True)
         elif self.empty or not isinstance(result, torch.Size | torch.dtype | int | bool | str):
-            for each in constants(result):
-                if each.is_meta:
-                    note(each, _constant=True)
+            for tensor in constants(result):
+                if tensor.is_meta:
+                    note(tensor, _constant=True)
         return result
 
     def answer(self, function, own: str, args) -> Any:
@@ -283,37 +283,37 @@ class Recorder(TorchFunctionMode):
             )
         return assumed
 
-    def operate(self, function, own: str, name: str, args, kwargs, given, named) -> Any:
+    def operate(self, function, own: str, name: str, args, kwargs, inputs, named_inputs) -> Any:
         """Run `function` on tensors without data, and its rule on their features."""
         in_place = is_in_place(own)
         target = args[0] if args else None
         origin = getattr(target, "_origin", None) if in_place else None
         if in_place and origin:
             self.feature(origin[0])  # raises if that has been changed unseen
-        elif in_place and isinstance(target, Tensor) and target._is_view() and given[0] is target:
+        elif in_place and isinstance(target, Tensor) and target._is_view() and inputs[0] is target:
             raise Unsupported(
                 f"{own} in {self.where()} writes the image into a part of a constant; "
                 "assign with [...] = instead."
             )
-        if in_place and given[0] is target:
+        if in_place and inputs[0] is target:
             self.overwrite(target)
         if name == "getitem" or name == "setitem":
             args = (args[0], places(args[1]), *args[2:])
-            given = (given[0], places(given[1]), *given[2:])
-        whole = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
-        metas = map_aggregate((args, kwargs), lambda value: on_meta(value, whole))
+            inputs = (inputs[0], places(inputs[1]), *inputs[2:])
+        scalars = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
+        metas = map_aggregate((args, kwargs), lambda value: on_meta(value, scalars))
         result = function(*metas[0], **metas[1])
         if name == "setitem":
             result = target
-        results = [each for each in flatten(result) if isinstance(each, Tensor)]
+        results = [tensor for tensor in flatten(result) if isinstance(tensor, Tensor)]
         if not results:
             return result
-        if any(0 in each.shape for each in results):
+        if any(0 in tensor.shape for tensor in results):
             raise ValueError(f"{name} leaves nothing: its result is {tuple(results[0].shape)}")
-        shapes = [each.shape for each in results]
+        shapes = [tensor.shape for tensor in results]
         plain = getattr(function, "op", function)
         operation = Operation(name, self.where(), shapes, self.through_gates, plain)
-        outputs = rules.apply(operation, given, named)
+        outputs = rules.apply(operation, inputs, named_inputs)
         for tensor, feature in zip(results, outputs, strict=True):
             self.attach(tensor, feature)
         if name == "getitem" and results[0]._is_view():
@@ -326,7 +326,7 @@ class Recorder(TorchFunctionMode):
         if origin:
             self.write_back(origin, outputs[0])
         if name in rules.RESHAPES.split() or name in ("view", "permute"):
-            self.told.add(outputs[0].grid)  # the same units, laid out anew
+            self.labelled.add(outputs[0].grid)  # the same units, laid out anew
         elif self.running and not is_layer(self.running[-1][1]):
             where = self.running[-1][0]
             self.label(outputs[0], f"{where}: {name}" if where else name)
@@ -391,9 +391,9 @@ def version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
-def on_meta(value: Any, numbers: bool = False) -> Any:
-    """Without data, if a tensor; of a single number, only if `numbers`."""
-    if not isinstance(value, Tensor) or value.is_meta or (value.ndim == 0 and not numbers):
+def on_meta(value: Any, scalars: bool = False) -> Any:
+    """Without data, if a tensor; of a single number, only if `scalars`."""
+    if not isinstance(value, Tensor) or value.is_meta or (value.ndim == 0 and not scalars):
         return value
     return torch.empty_like(value, device="meta")
 
@@ -401,21 +401,21 @@ def on_meta(value: Any, numbers: bool = False) -> Any:
 def places(index: Any) -> Any:
     """An index, with numbers in place of masks that are constants."""
     several = index if isinstance(index, tuple) else (index,)
-    found: list = []
-    for each in several:
-        if isinstance(each, list):
-            each = torch.tensor(each)
+    entries: list = []
+    for entry in several:
+        if isinstance(entry, list):
+            entry = torch.tensor(entry)
         if (
-            isinstance(each, Tensor)
-            and each.dtype in (torch.bool, torch.uint8)
-            and not each.is_meta
+            isinstance(entry, Tensor)
+            and entry.dtype in (torch.bool, torch.uint8)
+            and not entry.is_meta
         ):
-            found += each.nonzero(as_tuple=True)
-        elif isinstance(each, Tensor) and each.ndim == 0 and not each.is_meta:
-            found.append(int(each))
+            entries += entry.nonzero(as_tuple=True)
+        elif isinstance(entry, Tensor) and entry.ndim == 0 and not entry.is_meta:
+            entries.append(int(entry))
         else:
-            found.append(each)
-    return tuple(found)
+            entries.append(entry)
+    return tuple(entries)
 
 
 def is_layer(module: nn.Module) -> bool:

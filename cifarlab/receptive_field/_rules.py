@@ -175,7 +175,7 @@ def apply(op: Operation, args: tuple, kwargs: dict[str, Any]) -> tuple[Feature, 
     name = op.name
     if name not in RULES and name[:1] in "ir" and name[1:] in RULES:  # x += y, 1 - x
         name = name[1:]
-    alike = all(each.alike for each in inputs)  # which any function only mixes
+    alike = all(feature.alike for feature in inputs)  # which any function only mixes
     rule = RULES.get(name, mix if alike else None)
     if rule is None:
         close = difflib.get_close_matches(name, RULES, n=3, cutoff=0.6)
@@ -193,8 +193,8 @@ def apply(op: Operation, args: tuple, kwargs: dict[str, Any]) -> tuple[Feature, 
 
 def weighted(op: Operation, rule: Callable, first: Any, inputs, args, kwargs) -> Feature:
     """By `rule`, where its weights or settings depend on the image as well, all alike."""
-    others = [each for each in inputs if each is not first]
-    if not isinstance(first, Feature) or not all(each.alike for each in others):
+    others = [feature for feature in inputs if feature is not first]
+    if not isinstance(first, Feature) or not all(feature.alike for feature in others):
         raise op.unsupported("has weights or settings that differ from unit to unit")
 
     def plain_tensor(value):
@@ -202,8 +202,8 @@ def weighted(op: Operation, rule: Callable, first: Any, inputs, args, kwargs) ->
             return torch.empty(value.shape, device="meta")
         return value
 
-    given = map_aggregate((args, kwargs), plain_tensor)
-    result = rule(op, *given[0], **given[1])
+    plain_args, plain_kwargs = map_aggregate((args, kwargs), plain_tensor)
+    result = rule(op, *plain_args, **plain_kwargs)
     if op.through_gates:
         return result
     joined = [(result, range(len(result.shape)))]

@@ -17,8 +17,10 @@ from cifarlab.receptive_field._features import (
     Feature,
     Operation,
     Part,
+    as_tuple,
     axis_along,
     bounds,
+    broadcast_dimensions,
     combine,
     common,
     derive,
@@ -26,8 +28,6 @@ from cifarlab.receptive_field._features import (
     lows,
     mix,
     on_axes,
-    pair,
-    spread,
     straight,
 )
 from cifarlab.receptive_field._taps import (
@@ -111,7 +111,7 @@ def side_by_side(op: Operation, chosen: list[tuple[int, Feature]], dim: int) -> 
 
 def cat(op, tensors, dim=0):
     """Source: torch.cat. Channels side by side count as one unit; rows side by side do not."""
-    tensors = [each for each in tensors if not (isinstance(each, Tensor) and each.numel() == 0)]
+    tensors = [t for t in tensors if not (isinstance(t, Tensor) and t.numel() == 0)]
     dim %= len(op.shape)
     inputs = list(features(tensors))
     if not any(f.grid.units[a] > 1 for f in inputs for a in f.axes(dim)):
@@ -125,11 +125,10 @@ def cat(op, tensors, dim=0):
         return Feature(result.grid, tuple(dimensions))
     several = any(len(f.dimensions[dim]) > 1 for f in inputs)
     inputs = [on_axes(op, f, [dim]) for f in inputs]
-    places, start, ours = [], 0, iter(inputs)
-    for each in tensors:
-        size = each.shape[dim]
-        if isinstance(each, Feature):
-            next(ours)
+    places, start = [], 0
+    for tensor in tensors:
+        size = tensor.shape[dim]
+        if isinstance(tensor, Feature):
             places.append([start, start, start + size])
         start += size
     if not several:  # beyond the ends, and over constants, a map goes on
@@ -144,20 +143,22 @@ def stack(op, tensors, dim=0):
     """Source: torch.stack."""
     dim %= len(op.shape)
 
-    def lifted(each):
-        if isinstance(each, Tensor):
-            return each.unsqueeze(dim)
-        return Feature(each.grid, (*each.dimensions[:dim], (Part(1),), *each.dimensions[dim:]))
+    def lifted(tensor):
+        if isinstance(tensor, Tensor):
+            return tensor.unsqueeze(dim)
+        return Feature(
+            tensor.grid, (*tensor.dimensions[:dim], (Part(1),), *tensor.dimensions[dim:])
+        )
 
-    return cat(op, [lifted(each) for each in tensors], dim)
+    return cat(op, [lifted(tensor) for tensor in tensors], dim)
 
 
 def broadcast(op, *tensors, **more):
     """Source: torch.meshgrid is of constants; torch.broadcast_tensors."""
-    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
+    operands = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
     return tuple(
-        Feature(f.grid, spread(f, shape)) if isinstance(f, Feature) else None
-        for f, shape in zip(given, op.shapes, strict=True)
+        Feature(f.grid, broadcast_dimensions(f, shape)) if isinstance(f, Feature) else None
+        for f, shape in zip(operands, op.shapes, strict=True)
     )
 
 
@@ -178,7 +179,7 @@ def chunk(op, input, amount=None, dim=0, **more):
 def unbind(op, input, dim=0):
     """Source: torch.unbind: each place along `dim`."""
     dim %= len(input.shape)
-    return tuple(drop(each, dim) for each in pieces_of(op, input, [1] * len(op.shapes), dim))
+    return tuple(drop(piece, dim) for piece in pieces_of(op, input, [1] * len(op.shapes), dim))
 
 
 def drop(input: Feature, dim: int) -> Feature:
@@ -233,12 +234,12 @@ def getitem(op, input, index):
         dimension += 1
     if all(isinstance(item, slice) for item in items):
         return result
-    kept, dimension = [], 0
+    dimensions, dimension = [], 0
     for item in items:
-        kept += [(Part(1),)] if item is None else []
-        kept += [result.dimensions[dimension]] if isinstance(item, slice) else []
+        dimensions += [(Part(1),)] if item is None else []
+        dimensions += [result.dimensions[dimension]] if isinstance(item, slice) else []
         dimension += item is not None
-    return Feature(result.grid, tuple(kept))
+    return Feature(result.grid, tuple(dimensions))
 
 
 def setitem(op, target, index, value):
@@ -302,7 +303,7 @@ def reshape(op, input, *sizes, shape=None, **more):
         if digits is None:
             digits = sizes
         scale = math.prod(sizes)
-        made: list[tuple[int, Part]] = []  # (scale, part)
+        scaled_parts: list[tuple[int, Part]] = []  # (scale, part)
         row: list[tuple[int, int]] = []
         for count in digits:
             scale //= count
@@ -310,11 +311,11 @@ def reshape(op, input, *sizes, shape=None, **more):
                 p for p, low in zip(own, lows(own), strict=True) if low <= scale < low * p.size
             )
             if source.axis is None and not whole_group:
-                made.append((scale, Part(count, None, source.mixed)))
+                scaled_parts.append((scale, Part(count, None, source.mixed)))
                 continue
             changed |= count != source.size or whole_group
             row.append((len(units), scale))
-            made.append((scale, Part(count, len(units))))
+            scaled_parts.append((scale, Part(count, len(units))))
             units.append(count)
         total = math.prod(sizes)
         for p, low in zip(own, lows(own), strict=True):
@@ -328,7 +329,7 @@ def reshape(op, input, *sizes, shape=None, **more):
         low = math.prod(sizes)
         for d, size in targets:
             low //= size
-            dimensions[d] = tuple(part for s, part in made if low <= s < low * size)
+            dimensions[d] = tuple(part for s, part in scaled_parts if low <= s < low * size)
     if not changed:
         named = iter([part for part in merged if part.axis is not None])
         back = {
@@ -346,12 +347,12 @@ def reshape(op, input, *sizes, shape=None, **more):
 
 def keep_ones(input: Feature, dimensions: Dimensions, shape, ones: set[int]) -> Dimensions:
     """Axes of one unit stay in the dimension, counted from the end, that held them."""
-    made = list(dimensions)
+    result = list(dimensions)
     for d in range(1, min(len(shape), len(input.shape)) + 1):
         axes = input.axes(-d) & ones
         if len(axes) == 1 and input.shape[-d] == 1 and shape[-d] == 1:
-            made[-d] = (Part(1, axes.pop()),)
-    return tuple(made)
+            result[-d] = (Part(1, axes.pop()),)
+    return tuple(result)
 
 
 def grouped(parts: Sequence[Part], targets: Sequence[tuple[int, int]]):
@@ -406,8 +407,8 @@ def turn_round(op, input):
 def movedim(op, input, source, destination):
     """Source: torch.movedim."""
     count = len(input.shape)
-    sources = [d % count for d in pair(source, 1)]
-    targets = [d % count for d in pair(destination, 1)]
+    sources = [d % count for d in as_tuple(source, 1)]
+    targets = [d % count for d in as_tuple(destination, 1)]
     rest = iter(d for d in range(count) if d not in sources)
     placed = dict(zip(targets, sources, strict=True))
     return permute(op, input, [placed[d] if d in placed else next(rest) for d in range(count)])
@@ -478,8 +479,8 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     for n, look in absent:  # one unit: here it is seen, there it is not
         if look.digits:
             ways[n] = [look]
-            spread = [Look(SAME, ())] * len(sources[n].units)
-            sources[n] = Grid((1,), ((sources[n], tuple(spread)),))
+            looks = (Look(SAME, ()),) * len(sources[n].units)
+            sources[n] = Grid((1,), ((sources[n], looks),))
     mixed = any(input.mixed(d) for input in inputs for d in range(len(input.shape)))
     loose = None
     if mixed:

@@ -105,18 +105,18 @@ def transposed_window(kernel: int, stride: int, padding: int, dilation: int) -> 
     return Step(partial(taps_of_transposed, stride=stride, offsets=offsets))
 
 
-def taps_of_whole(outputs: np.ndarray, units: int) -> np.ndarray:
+def taps_of_all_units(outputs: np.ndarray, units: int) -> np.ndarray:
     return np.broadcast_to(np.arange(units), (*outputs.shape, units))
 
 
-def whole(units: int) -> Step:
+def all_units(units: int) -> Step:
     """Every output looks at all `units`."""
-    return Step(partial(taps_of_whole, units=units))
+    return Step(partial(taps_of_all_units, units=units))
 
 
 def taps_of_company(outputs: np.ndarray, units: int) -> np.ndarray:
     beyond = np.where((outputs < 0) | (outputs >= units), outputs, ABSENT)
-    return np.concatenate([taps_of_whole(outputs, units), beyond[..., None]], -1)
+    return np.concatenate([taps_of_all_units(outputs, units), beyond[..., None]], -1)
 
 
 def company(units: int) -> Step:
@@ -125,7 +125,7 @@ def company(units: int) -> Step:
 
 
 def taps_so_far(outputs: np.ndarray, units: int) -> np.ndarray:
-    places = taps_of_whole(outputs, units)
+    places = taps_of_all_units(outputs, units)
     return np.where(places <= outputs[..., None], places, ABSENT)
 
 
@@ -142,7 +142,9 @@ def taps_of_blocks(outputs: np.ndarray, units: int, count: int) -> np.ndarray:
 
 def blocks(units: int, count: int) -> Step:
     """`units` shared out over `count` outputs; where they do not divide, blocks overlap."""
-    return whole(units) if count == 1 else Step(partial(taps_of_blocks, units=units, count=count))
+    if count == 1:
+        return all_units(units)
+    return Step(partial(taps_of_blocks, units=units, count=count))
 
 
 def taps_of_nearest(outputs: np.ndarray, ratio: np.float32, centre: np.float32) -> np.ndarray:
@@ -406,11 +408,11 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
     merged: list[tuple[tuple, Boxes]] = []
     for box in boxes:
         blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
-        for n, (known, other) in enumerate(merged):
+        for n, (other_blind, other) in enumerate(merged):
             pairs = list(zip(box, other, strict=True))
             if not all(set(a.axes) <= set(b.axes) or set(b.axes) <= set(a.axes) for a, b in pairs):
                 continue
-            if blind == known or sum(not a.same(b) for a, b in pairs) < 2:
+            if blind == other_blind or sum(not a.same(b) for a, b in pairs) < 2:
                 y, x, there = (a.union(b) for a, b in pairs)
                 box = (y, x, there)
                 blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
@@ -425,30 +427,30 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
 def follow(grids: list[Grid], *, real: bool) -> dict[Grid, list[Boxes]]:
     """What every unit sees; `real`: in the image, otherwise as if all maps went on for ever."""
     # Backwards: which units, virtual ones included, does anyone look at?
-    asked = {grid: [(0, max(n, 1 if real else 2) - 1) for n in grid.units] for grid in grids}
+    ranges = {grid: [(0, max(n, 1 if real else 2) - 1) for n in grid.units] for grid in grids}
     looks: dict[tuple[Grid, int, int], tuple[tuple[int, ...], np.ndarray]] = {}
     for grid in reversed(grids):
-        places = [np.arange(first, last + 1) for first, last in asked[grid]]
+        places = [np.arange(first, last + 1) for first, last in ranges[grid]]
         for link, (source, ways) in enumerate(grid.links):
             for axis, look in enumerate(ways):
                 taps = look.taps(places, grid.units, source.units[axis], real=real)
                 looks[grid, link, axis] = (look.axes, taps)
                 if taps.size:
-                    first, last = asked[source][axis]
+                    first, last = ranges[source][axis]
                     present = taps if taps.min() != ABSENT else taps[taps != ABSENT]
                     if present.size:
                         first, last = min(first, present.min()), max(last, present.max())
-                        asked[source][axis] = first, last
+                        ranges[source][axis] = first, last
     # Forwards: what do they see?
     image = []
-    for axis, (first, last) in enumerate(asked[grids[0]]):
+    for axis, (first, last) in enumerate(ranges[grids[0]]):
         pixels = np.arange(first, last + 1)
         image.append(Spans((axis,), (first,), pixels, pixels))
     rows, columns = image
     here = np.zeros((), int)
     seen: dict[Grid, list[Boxes]] = {grids[0]: [(rows, columns, Spans((), (), here, here))]}
     for grid in grids[1:]:
-        begin = [first for first, _ in asked[grid]]
+        begin = [first for first, _ in ranges[grid]]
         boxes = []
         for link, (source, ways) in enumerate(grid.links):
             steps = [looks[grid, link, axis] for axis in range(len(ways))]
@@ -473,7 +475,7 @@ def settle(tracks: list[Spans]) -> Boxes:
         if set(a.axes) & set(b.axes) and a.blind():
             blind = a.first > a.last
             both = tuple(sorted({*a.axes, *b.axes}))
-            spread = [
+            shapes = [
                 [s.first.shape[s.axes.index(axis)] if axis in s.axes else 1 for axis in both]
                 for s in (a, b)
             ]
@@ -481,12 +483,12 @@ def settle(tracks: list[Spans]) -> Boxes:
                 **dict(zip(a.axes, a.begin, strict=True)),
                 **dict(zip(b.axes, b.begin, strict=True)),
             }
-            blind = blind.reshape(spread[0])
+            blind = blind.reshape(shapes[0])
             tracks[other] = Spans(
                 both,
                 tuple(begin[axis] for axis in both),
-                np.where(blind, NOTHING, b.first.reshape(spread[1])),
-                np.where(blind, -NOTHING, b.last.reshape(spread[1])),
+                np.where(blind, NOTHING, b.first.reshape(shapes[1])),
+                np.where(blind, -NOTHING, b.last.reshape(shapes[1])),
             )
     y, x, there = tracks
     return y, x, there

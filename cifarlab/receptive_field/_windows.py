@@ -17,6 +17,7 @@ from cifarlab.receptive_field._features import (
     Operation,
     Part,
     Steps,
+    as_tuple,
     axis_along,
     carry,
     collapse,
@@ -25,7 +26,6 @@ from cifarlab.receptive_field._features import (
     features,
     known,
     on_axes,
-    pair,
     slide,
     straight,
 )
@@ -36,13 +36,13 @@ from cifarlab.receptive_field._taps import (
     Grid,
     Look,
     Step,
+    all_units,
     antialiased,
     blocks,
     interpolated,
     nearest,
     table,
     transposed_window,
-    whole,
     window,
 )
 
@@ -56,16 +56,16 @@ def conv(op, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
     transposed = more.get("transposed", False)
     kernel = tuple(weight.shape[2:])
     n = len(kernel)
-    stride, dilation = pair(stride, n), pair(dilation, n)
+    stride, dilation = as_tuple(stride, n), as_tuple(dilation, n)
     if padding == "same":
         padding = [d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True)]
-    padding = pair(0 if padding == "valid" else padding, n)
+    padding = as_tuple(0 if padding == "valid" else padding, n)
     make = transposed_window if transposed else window
     dims = range(-n, 0)
     input = on_axes(op, input, [*dims, *([-n - 1] if input.axes(-n - 1) else [])])
     channels = mixing(input, -n - 1, groups, op.shape[-n - 1])
     geometry = (kernel, stride, dilation)
-    steps = [make(*each) for each in zip(kernel, stride, padding, dilation, strict=True)]
+    steps = [make(*one_axis) for one_axis in zip(kernel, stride, padding, dilation, strict=True)]
     mixed = groups > 1 and input.mixed(-n - 1)
     result = slide(op, input, dims, steps, geometry, channels)
     dimensions = list(result.dimensions)
@@ -113,7 +113,7 @@ def mixing(input: Feature, dim: int, groups: int, outputs: int) -> Steps:
         return {}
     axis, channels = axis_along(input, dim), input.shape[dim]
     if groups == 1:
-        return {axis: (whole(channels), 1)}
+        return {axis: (all_units(channels), 1)}
     listed = np.arange(channels).reshape(groups, -1).repeat(outputs // groups, axis=0)
     return {axis: (table(listed), outputs)}
 
@@ -144,9 +144,9 @@ def pool(op, input, kernel_size, stride=None, padding=0, dilation=1, *options, *
     n = window_count(op)
     dilation = 1 if "max" not in op.name else dilation
     stride = stride if isinstance(stride, int) else stride or kernel_size
-    numbers = [pair(value, n) for value in (kernel_size, stride, padding, dilation)]
-    geometry = (numbers[0], numbers[1], numbers[3])
-    steps = [window(*each) for each in zip(*numbers, strict=True)]
+    settings = [as_tuple(value, n) for value in (kernel_size, stride, padding, dilation)]
+    geometry = (settings[0], settings[1], settings[3])
+    steps = [window(*one_axis) for one_axis in zip(*settings, strict=True)]
     return (slide(op, input, range(-n, 0), steps, geometry),) * len(op.shapes)
 
 
@@ -158,9 +158,9 @@ def lp_pool(op, input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def max_unpool(op, input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """Each unit may go to any place of its window.  Source: torch.nn.MaxUnpool2d."""
     n = window_count(op)
-    numbers = [pair(v, n) for v in (kernel_size, stride or kernel_size, padding, 1)]
-    steps = [transposed_window(*each) for each in zip(*numbers, strict=True)]
-    inputs = [slide(op, each, range(-n, 0), steps) for each in features((input, indices))]
+    settings = [as_tuple(v, n) for v in (kernel_size, stride or kernel_size, padding, 1)]
+    steps = [transposed_window(*one_axis) for one_axis in zip(*settings, strict=True)]
+    inputs = [slide(op, feature, range(-n, 0), steps) for feature in features((input, indices))]
     return join(op, inputs)
 
 
@@ -188,8 +188,8 @@ def interpolate(
     }
     if mode not in modes:
         raise op.unsupported(f"has no rule for mode {mode!r}")
-    given = pair(None if recompute_scale_factor else scale_factor, n)
-    steps = map(modes[mode], input.shape[-n:], op.shape[-n:], given)
+    factors = as_tuple(None if recompute_scale_factor else scale_factor, n)
+    steps = map(modes[mode], input.shape[-n:], op.shape[-n:], factors)
     return slide(op, input, range(-n, 0), steps)
 
 
@@ -234,12 +234,12 @@ def unfold(op, input, kernel_size, dilation=1, padding=0, stride=1):
     """Windows laid out: (N, channels * taps, windows).  Source: torch.nn.Unfold."""
     if op.function in (Tensor.unfold, torch.ops.aten.unfold.default):
         return sliding_windows(op, input, kernel_size, dilation, padding)
-    numbers = [pair(v) for v in (kernel_size, stride, padding, dilation)]
+    settings = [as_tuple(v) for v in (kernel_size, stride, padding, dilation)]
     counts = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1
-        for size, k, s, p, d in zip(input.shape[-2:], *numbers, strict=True)
+        for size, k, s, p, d in zip(input.shape[-2:], *settings, strict=True)
     ]
-    input = windows(op, input, [-2, -1], *numbers, counts)  # (N, C, rows, columns, k, k)
+    input = windows(op, input, [-2, -1], *settings, counts)  # (N, C, rows, columns, k, k)
     return reshape(op, permute(op, input, (0, 1, 4, 5, 2, 3)))
 
 
@@ -268,7 +268,7 @@ def sliding_windows(op, input, dimension, size, step) -> Feature:
 
 def fold(op, input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Windows added up where they overlap.  Source: torch.nn.Fold."""
-    kernel, stride, padding, dilation = (pair(v) for v in (kernel_size, stride, padding, dilation))
+    kernel, stride, padding, dilation = map(as_tuple, (kernel_size, stride, padding, dilation))
     sizes = op.shape[-2:]
     counts = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1

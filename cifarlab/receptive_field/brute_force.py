@@ -28,22 +28,22 @@ def unit_output(network: nn.Module, images: Tensor, unit: Unit, layer: str) -> T
 
     Raises: ValueError if there is no such unit, or `layer` does not run.
     """
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def look(_, inputs: tuple, output: Tensor) -> None:
         maps = output if output.ndim == 4 else output.flatten(1)[:, :, None, None]
         if not all(0 <= at < size for at, size in zip(unit, maps.shape[2:], strict=True)):
             raise ValueError(f"there is no unit {unit} in an output of shape {tuple(maps.shape)}.")
-        found.append(maps[:, :, unit[0], unit[1]])
+        outputs.append(maps[:, :, unit[0], unit[1]])
         raise Reached
 
     handle = network.get_submodule(layer).register_forward_hook(look)
     with contextlib.suppress(Reached):
         network(images)
     handle.remove()
-    if not found:
+    if not outputs:
         raise ValueError(f"layer={layer!r} does not run; name one that the network calls.")
-    return found[0]
+    return outputs[0]
 
 
 # ------------------------------------------------------------------------ gradients of a copy
@@ -73,7 +73,7 @@ class PositiveLinear(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         """Call `function` or what stands for it."""
         kwargs = kwargs or {}
-        if any(isinstance(each, Tensor) and each.requires_grad for each in args):
+        if any(isinstance(argument, Tensor) and argument.requires_grad for argument in args):
             function = STAND_INS.get(function.__name__.strip("_"), function)
         return function(*args, **kwargs)
 
@@ -181,7 +181,7 @@ def certify(
     reached = spoiled(module, torch.stack([*images.values()]), unit, layer)
     expected = [name != "outside the box" for name in images]
     return [
-        f"NaN {name} {'reaches' if found else 'does not reach'} unit {unit}"
-        for name, found, wanted in zip(images, reached, expected, strict=True)
-        if found != wanted
+        f"NaN {name} {'reaches' if reaches else 'does not reach'} unit {unit}"
+        for name, reaches, wanted in zip(images, reached, expected, strict=True)
+        if reaches != wanted
     ]

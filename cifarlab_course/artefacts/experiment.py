@@ -159,10 +159,10 @@ class Setting:
 
     def options(self) -> list[str]:
         """As the command line takes them: those that differ from what it would take anyway."""
-        given = {
+        changed = {
             name: value for name, value in vars(self).items() if value != getattr(Setting, name)
         }
-        return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        return [word for name, value in changed.items() for word in (f"--{name}", str(value))]
 
 
 @dataclass(frozen=True)
@@ -210,10 +210,10 @@ class Run:
 def missing(experiment: Experiment, folder: Path, summed: dict, setting: Setting) -> Iterator[Run]:
     """The runs that are neither finished in `folder` nor in `summed`."""
     for arm in experiment.arms:
-        known = known_runs(arm, summed)
+        by_seed = known_runs(arm, summed)
         for seed in arm.seeds:
             out = arm.folder(folder, seed)
-            if seed not in known and not finished(out):
+            if seed not in by_seed and not finished(out):
                 yield Run(arm, seed, out, experiment.scored_on, setting)
 
 
@@ -227,9 +227,9 @@ def known_runs(arm: Arm, summed: dict) -> dict[int, dict]:
     recipe = arm.changed_recipe()
     return {
         run["seed"]: run
-        for each in summed["arms"]
-        if each["name"] == arm.name and recipes.Recipe(**each["recipe"]) == recipe
-        for run in each["runs"]
+        for entry in summed["arms"]
+        if entry["name"] == arm.name and recipes.Recipe(**entry["recipe"]) == recipe
+        for run in entry["runs"]
     }
 
 
@@ -259,17 +259,17 @@ def summary(experiment: Experiment, folder: Path, summed: dict) -> dict:
     }
 
 
-def summed_up(arm: Arm, folder: Path, known: dict[int, dict], scored_on: str) -> dict | None:
+def summed_up(arm: Arm, folder: Path, by_seed: dict[int, dict], scored_on: str) -> dict | None:
     """The runs of one arm, and what they say together; None if there is none."""
     for seed in arm.seeds:
-        if seed not in known and finished(arm.folder(folder, seed)):
-            known[seed] = one_run(arm, arm.folder(folder, seed), scored_on)
-    if not known:
+        if seed not in by_seed and finished(arm.folder(folder, seed)):
+            by_seed[seed] = one_run(arm, arm.folder(folder, seed), scored_on)
+    if not by_seed:
         return None
     recipe = arm.changed_recipe()
     network = recipe.create_network()
-    found = [known[seed] for seed in sorted(known)]
-    accuracies = [run[f"{scored_on}_accuracy"] for run in found]
+    finished_runs = [by_seed[seed] for seed in sorted(by_seed)]
+    accuracies = [run[f"{scored_on}_accuracy"] for run in finished_runs]
     return {
         "name": arm.name,
         "recipe": asdict(recipe),
@@ -279,7 +279,7 @@ def summed_up(arm: Arm, folder: Path, known: dict[int, dict], scored_on: str) ->
         "mean": float(np.mean(accuracies)),
         "interval": interval(accuracies),
         "next_run": interval(accuracies, of_next=True),
-        "runs": found,
+        "runs": finished_runs,
     }
 
 
@@ -288,10 +288,10 @@ def one_run(arm: Arm, folder: Path, scored_on: str) -> dict:
     record = records.load(folder)
     if record.recipe != arm.changed_recipe() or record.scored_on != scored_on:
         raise ValueError(f"{folder} was made another way; move it away, and run it again.")
-    kept = asdict(record)
+    facts = asdict(record)
     for same_in_all in ("recipe", "parameters", "multiply_adds", "scored_on"):
-        del kept[same_in_all]
-    return {**kept, "train_accuracy": whole_training_set(record, folder)}
+        del facts[same_in_all]
+    return {**facts, "train_accuracy": whole_training_set(record, folder)}
 
 
 def view(network: nn.Module) -> dict:
@@ -350,6 +350,6 @@ def conduct(name: str, folder: Path, setting: Setting = Setting(), *, only: str 
     summed = summary(experiment, folder, summed)
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(summed, indent=1) + "\n", encoding="utf-8")
-    asked = sum(len(arm.seeds) for arm in experiment.arms)
+    planned = sum(len(arm.seeds) for arm in experiment.arms)
     done = sum(len(arm["runs"]) for arm in summed["arms"])
-    print(f"{target.name} sums up {done} of {asked} runs.")
+    print(f"{target.name} sums up {done} of {planned} runs.")

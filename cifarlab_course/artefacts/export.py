@@ -72,10 +72,10 @@ class Step:
         if not self.weight.isfinite().all():
             raise ValueError("a weight is no finite number, so there is nothing to write.")
         step = self.weight.abs().amax(dim=(1, 2, 3)) / MOST
-        whole = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
+        integers = (self.weight / step.where(step > 0, 1)[:, None, None, None]).round()
         # In single precision: the scales, of which a batch norm may make anything, and the biases.
         return replace(
-            self, weight=whole, scale=(self.scale * step).float(), bias=self.bias.float()
+            self, weight=integers, scale=(self.scale * step).float(), bias=self.bias.float()
         )
 
     def run(self, maps: list[Tensor]) -> Tensor:
@@ -154,7 +154,7 @@ def steps(network: nn.Module) -> list[Step]:
     pooled = False
     for node in graph.nodes:
         layer = modules[node.target] if node.op == "call_module" else node.target
-        inputs, sources = node.all_input_nodes, [maps[each] for each in node.all_input_nodes]
+        inputs, sources = node.all_input_nodes, [maps[source] for source in node.all_input_nodes]
         kind = kind_of(layer)
         new = None
         if node.op == "placeholder" and not maps:
@@ -239,7 +239,7 @@ def written(plan: list[Step]) -> dict:
     A convolution's weights lie as (out, height, width, in / groups): what one output reads, side by
     side.
     """
-    listed = []
+    entries = []
     for step in map(Step.rounded, plan):
         entry = {"kind": step.kind, "sources": step.sources}
         if step.kind == "convolution":
@@ -250,8 +250,8 @@ def written(plan: list[Step]) -> dict:
                 "scales": as_text(step.scale, "<f4"),
                 "biases": as_text(step.bias, "<f4"),
             }
-        listed.append(entry)
-    return {"steps": listed}
+        entries.append(entry)
+    return {"steps": entries}
 
 
 def as_text(numbers: Tensor, form: str) -> str:
@@ -310,8 +310,8 @@ def compare(network: nn.Module, plan: list[Step], images: Tensor) -> None:
     Raises: ValueError if they give other probabilities than `network`.
     """
     expected = copy.deepcopy(network).double()(images.double()).softmax(dim=1)
-    given = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
-    if given.shape != expected.shape or (given - expected).abs().max() > 1e-6:
+    probabilities = class_maps(plan, images.double()).mean(dim=(2, 3)).softmax(dim=1)
+    if probabilities.shape != expected.shape or (probabilities - expected).abs().max() > 1e-6:
         raise ValueError(
             f"{type(network).__name__} computes something else than its layers in turn, so a page "
             f"can't run it. {SUPPORTED}"

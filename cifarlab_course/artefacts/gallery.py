@@ -65,13 +65,13 @@ def draw(images: np.ndarray) -> tuple[list[dict], list[np.ndarray]]:
         for strength in strengths:
             pipeline = A.Compose(steps(strength), strict=True, save_applied_params=True)
             for number in range(count):
-                made = []
+                augmented = []
                 for image in images:
                     data.reseed(pipeline, SEED, number)
-                    made.append(pipeline(image=image))
-                numbers = told(made[0]["applied_transforms"])
-                draws.append({"transform": name, "strength": strength, **numbers})
-                results.append(np.stack([each["image"] for each in made]))
+                    augmented.append(pipeline(image=image))
+                facts = told(augmented[0]["applied_transforms"])
+                draws.append({"transform": name, "strength": strength, **facts})
+                results.append(np.stack([picture["image"] for picture in augmented]))
     return draws, results
 
 
@@ -128,59 +128,59 @@ def fields() -> dict[str, int]:
     """How many pixels a unit of each layer sees along an axis; its field has no holes."""
     with torch.device("meta"):
         network = model.create("skipnet")
-    found = analyze(network, (SIDE, SIDE))
-    return {layer: found[layer].size[0] for layer in LAYERS}
+    analysis = analyze(network, (SIDE, SIDE))
+    return {layer: analysis[layer].size[0] for layer in LAYERS}
 
 
 def sheet(images: np.ndarray, results: list[np.ndarray]) -> np.ndarray:
     """All pictures on one: a row of `images`, enlarged, then each draw of each, image by image."""
     tiles = np.stack(results, axis=1).reshape(-1, SIDE, SIDE, 3)
     rows = -(-len(tiles) // COLUMNS)
-    whole = np.zeros((BEFORE + rows * SIDE, COLUMNS * SIDE, 3), np.uint8)
+    canvas = np.zeros((BEFORE + rows * SIDE, COLUMNS * SIDE, 3), np.uint8)
     larger = images.repeat(BEFORE // SIDE, axis=1).repeat(BEFORE // SIDE, axis=2)
     for number, tile in enumerate(larger):
-        whole[:BEFORE, number * BEFORE : (number + 1) * BEFORE] = tile
+        canvas[:BEFORE, number * BEFORE : (number + 1) * BEFORE] = tile
     for number, tile in enumerate(tiles):
         y, x = BEFORE + number // COLUMNS * SIDE, number % COLUMNS * SIDE
-        whole[y : y + SIDE, x : x + SIDE] = tile
-    return whole
+        canvas[y : y + SIDE, x : x + SIDE] = tile
+    return canvas
 
 
 def gallery(train: data.Split) -> tuple[dict, np.ndarray]:
     """The numbers and the sheet, (H, W, 3) uint8, from the training images of CIFAR-10."""
     chosen = train.take(PICTURES)
     draws, results = draw(chosen.images)
-    whole = sheet(chosen.images, results)
+    pixels = sheet(chosen.images, results)
     numbers = {
         "made by": "course gallery",
         "source": "Pictures: CIFAR-10 (Krizhevsky 2009), enlarged or augmented, and compressed.",
         "pictures": [chosen.classes[label] for label in chosen.labels],
         "fields": fields(),
         "sheet": {
-            "width": whole.shape[1],
-            "height": whole.shape[0],
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
             "columns": COLUMNS,
             "side": SIDE,
             "before": BEFORE,
         },
         "draws": draws,
     }
-    return numbers, whole
+    return numbers, pixels
 
 
 def text(numbers: dict) -> str:
     """JSON with one line a draw, so that a change can be read."""
     head = json.dumps({**numbers, "draws": []}, indent=1)
-    lines = ",\n".join(f"  {json.dumps(each)}" for each in numbers["draws"])
+    lines = ",\n".join(f"  {json.dumps(draw)}" for draw in numbers["draws"])
     return head.replace('"draws": []', f'"draws": [\n{lines}\n ]') + "\n"
 
 
 def write() -> list[Path]:
     """Draw and write; the files."""
     train, _ = data.load()
-    numbers, whole = gallery(train)
+    numbers, pixels = gallery(train)
     with replacing(SHEET) as temporary:
-        Image.fromarray(whole).save(temporary, "webp", quality=QUALITY, method=6)
+        Image.fromarray(pixels).save(temporary, "webp", quality=QUALITY, method=6)
     with replacing(NUMBERS) as temporary:
         temporary.write_text(text(numbers), encoding="utf-8")
     return [SHEET, NUMBERS]

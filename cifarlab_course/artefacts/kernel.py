@@ -25,8 +25,8 @@ OPTIONS = "--optimizeLevel 3 --shrinkLevel 1 --runtime stub --noAssert --enable 
 
 def sign() -> str:
     """What the binary comes of, source, compiler and options, as one hash."""
-    named = f"assemblyscript {VERSION} {' '.join(OPTIONS)}\n".encode()
-    return hashlib.sha256(named + SOURCE.read_bytes()).hexdigest()
+    header = f"assemblyscript {VERSION} {' '.join(OPTIONS)}\n".encode()
+    return hashlib.sha256(header + SOURCE.read_bytes()).hexdigest()
 
 
 def compiler() -> list[str]:
@@ -45,8 +45,8 @@ def at_hand() -> bool:
     """Is the compiler on the PATH, in the version that is asked for?"""
     if not shutil.which("asc"):
         return False
-    said = subprocess.run(["asc", "--version"], capture_output=True, text=True).stdout
-    return said.split() == ["Version", VERSION]
+    output = subprocess.run(["asc", "--version"], capture_output=True, text=True).stdout
+    return output.split() == ["Version", VERSION]
 
 
 def binary() -> bytes:
@@ -57,9 +57,9 @@ def binary() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "kernel.wasm"
         command = [*compiler(), SOURCE.name, "--outFile", str(out), *OPTIONS]
-        done = subprocess.run(command, cwd=SOURCE.parent, capture_output=True, text=True)
-        if done.returncode or not out.is_file():
-            raise ValueError(f"{' '.join(command)} failed: {done.stderr or done.stdout}")
+        process = subprocess.run(command, cwd=SOURCE.parent, capture_output=True, text=True)
+        if process.returncode or not out.is_file():
+            raise ValueError(f"{' '.join(command)} failed: {process.stderr or process.stdout}")
         return out.read_bytes()
 
 

@@ -38,16 +38,16 @@ def answers(text: str) -> Iterator[tuple[str, str]]:
 
 def leaks(folder: Path, exercises: Iterable[Exercise]) -> Iterator[str]:
     """One line for each file in `folder` and each secret that stands in it."""
-    kept = [
+    passages = [
         (f"a {kind} of {exercise.name}", text)
         for exercise in exercises
         for kind, text in secrets(exercise)
     ]
-    kept += answers(ANSWERS.read_text(encoding="utf-8"))
-    kept = [(what, text) for what, text in kept if len(text) >= SHORT]
+    passages += answers(ANSWERS.read_text(encoding="utf-8"))
+    passages = [(what, text) for what, text in passages if len(text) >= SHORT]
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in TEXTS:
             shown = squeezed(path.read_text(encoding="utf-8", errors="replace"))
-            for what, text in kept:
+            for what, text in passages:
                 if text in shown:
                     yield f"{path.relative_to(folder)} holds {what}"

@@ -13,18 +13,18 @@ from cifarlab_course.lessons.notebooks import normalize, setup_cell
 def cells(exercise: Exercise, *, solved: bool = False) -> list[NotebookNode]:
     """What a learner sees of an exercise (`solved`: with its solution), no hidden test in it."""
     checks = iter(exercise.checks)
-    made = []
+    notebook_cells = []
     for kind, source in exercise.cells:
         if kind == "text":
-            made.append(v4.new_markdown_cell(source))
+            notebook_cells.append(v4.new_markdown_cell(source))
         elif kind == "given":
-            made.append(v4.new_code_cell(source))
+            notebook_cells.append(v4.new_code_cell(source))
         elif kind == "answer":
             answer = exercise.reference if solved else exercise.stub
-            made.append(v4.new_code_cell(answer))
+            notebook_cells.append(v4.new_code_cell(answer))
         elif kind == "check":
-            made.append(v4.new_code_cell(next(checks).visible))
-    return made
+            notebook_cells.append(v4.new_code_cell(next(checks).visible))
+    return notebook_cells
 
 
 def notebook(exercise: Exercise) -> NotebookNode:
@@ -37,9 +37,9 @@ def assembled(cells: list[NotebookNode], name: str) -> NotebookNode:
     """A notebook of these cells, each with an id made of `name` and its number."""
     for number, cell in enumerate(cells):
         cell.id = f"{name}-{number}"
-    made = v4.new_notebook(cells=cells)
-    normalize(made)
-    return made
+    document = v4.new_notebook(cells=cells)
+    normalize(document)
+    return document
 
 
 def place(exercise: Exercise) -> Path:

@@ -82,32 +82,32 @@ class Exercise:
     @property
     def reference(self) -> str:
         """The answer cell with its solution."""
-        return SOLUTION.sub(lambda found: found[2].rstrip("\n"), self.sources("answer")[0])
+        return SOLUTION.sub(lambda match: match[2].rstrip("\n"), self.sources("answer")[0])
 
     @property
     def stub(self) -> str:
         """The answer cell as a learner gets it."""
-        return SOLUTION.sub(lambda found: found[1] + YOUR_TURN, self.sources("answer")[0])
+        return SOLUTION.sub(lambda match: match[1] + YOUR_TURN, self.sources("answer")[0])
 
     @property
     def checks(self) -> list[Check]:
         """Its checks, in order."""
-        found = []
+        checks = []
         for source in self.sources("check"):
             marker = surely(CHECK.match(first_line(source)))
             hidden, _, verdict = surely(HIDDEN.search(source))[1].partition(VERDICT)
             visible = HIDDEN.sub("", source)
-            found.append(Check(marker["name"], int(marker["points"]), visible, hidden, verdict))
-        return found
+            checks.append(Check(marker["name"], int(marker["points"]), visible, hidden, verdict))
+        return checks
 
     @property
     def wrong(self) -> list[Wrong]:
         """The plausible mistakes."""
-        found = []
+        mistakes = []
         for source in self.sources("wrong"):
             line, _, rest = source.partition("\n")
-            found.append(Wrong(surely(WRONG.match(line))["message"], rest))
-        return found
+            mistakes.append(Wrong(surely(WRONG.match(line))["message"], rest))
+        return mistakes
 
     @property
     def points(self) -> int:
@@ -121,8 +121,8 @@ def named(name: str) -> Path:
     Raises: ValueError if there is none.
     """
     if (path := FOLDER / f"{name}.md") not in MASTERS:
-        known = ", ".join(each.stem for each in MASTERS)
-        raise ValueError(f"no exercise is called {name!r}; there are: {known}.")
+        names = ", ".join(path.stem for path in MASTERS)
+        raise ValueError(f"no exercise is called {name!r}; there are: {names}.")
     return path
 
 
@@ -160,11 +160,11 @@ def read(path: Path, choices: Mapping[str, int] | None = None) -> Exercise:
         for name, values in header.get("vary", {}).items()
     }
 
-    def fill(found: re.Match) -> str:
+    def fill(match: re.Match) -> str:
         value = options
-        for key in found[1].split("."):
+        for key in match[1].split("."):
             if not isinstance(value, Mapping) or key not in value:
-                raise ValueError(f"{path.name}: {found[0]} is not under exercise: vary.")
+                raise ValueError(f"{path.name}: {match[0]} is not under exercise: vary.")
             value = value[key]
         return str(value)
 
@@ -176,8 +176,8 @@ def read(path: Path, choices: Mapping[str, int] | None = None) -> Exercise:
         for cell in notebook.cells
     )
     exercise = Exercise(path.stem, header["lesson"], header["minutes"], header["level"], cells)
-    if found := list(faults(exercise)):
-        raise ValueError(f"{path.name}: {'; '.join(found)}.")
+    if reasons := list(faults(exercise)):
+        raise ValueError(f"{path.name}: {'; '.join(reasons)}.")
     return exercise
 
 
@@ -214,8 +214,8 @@ def variants(path: Path) -> list[dict[str, int]]:
     """Every way to choose the options of a master; the first is the published one."""
     header = jupytext.reads(path.read_text(encoding="utf-8"), fmt="myst").metadata["exercise"]
     vary = header.get("vary", {})
-    numbers = itertools.product(*(range(len(values)) for values in vary.values()))
-    return [dict(zip(vary, chosen, strict=True)) for chosen in numbers]
+    combinations = itertools.product(*(range(len(values)) for values in vary.values()))
+    return [dict(zip(vary, chosen, strict=True)) for chosen in combinations]
 
 
 def steps(hidden: str) -> list[tuple[str, str, str]]:
@@ -224,12 +224,12 @@ def steps(hidden: str) -> list[tuple[str, str, str]]:
     The note is the comment at the end of the expression's line; feedback shows it.
     """
     lines = hidden.splitlines()
-    found = []
+    tests = []
     for node in ast.parse(hidden).body:
         note = lines[(node.end_lineno or node.lineno) - 1].partition("  # ")[2]
         kind = "ask" if isinstance(node, ast.Expr) else "do"
-        found.append((kind, ast.get_source_segment(hidden, node) or "", note))
-    return found
+        tests.append((kind, ast.get_source_segment(hidden, node) or "", note))
+    return tests
 
 
 def hidden_steps(exercise: Exercise) -> list[tuple[str, str, str]]:

@@ -58,12 +58,12 @@ class Assignment:
     @property
     def most(self) -> dict[str, int]:
         """The points to be had for each question."""
-        return {each.name: each.points for each in self.exercises} | self.open
+        return {exercise.name: exercise.points for exercise in self.exercises} | self.open
 
     @property
     def imports(self) -> str:
         """The modules that take long to import and are used by an exercise."""
-        text = "\n".join(cell.source for each in self.exercises for cell in each.cells)
+        text = "\n".join(cell.source for exercise in self.exercises for cell in exercise.cells)
         return "torch,cifarlab.receptive_field" if re.search(r"\b(torch|cifarlab)\b", text) else ""
 
     @functools.cached_property
@@ -76,7 +76,7 @@ class Assignment:
     @functools.cached_property
     def cells(self) -> frozenset[str]:
         """The text of each cell, but for titles and open questions, which are not known here."""
-        tasks = (task(each, number, self) for number, each in enumerate(self.exercises, start=1))
+        tasks = (task(exercise, number, self) for number, exercise in enumerate(self.exercises, 1))
         marks = [OPEN.format(name=name, points=counted(most)) for name, most in self.open.items()]
         texts = [set_up(self), *(cell.source for cells in tasks for cell in cells)]
         texts += ["", YOUR_WORDS, *marks, *(f"{mark}\n\n{YOUR_WORDS}" for mark in marks)]
@@ -132,15 +132,15 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
 
 def from_line(line: str, secret: str) -> Assignment | None:
     """The assignment that a submission's line names; None if it was made with another secret."""
-    found = surely(LINE.fullmatch(line))
-    if not hmac.compare_digest(digest(secret, found["items"])[:16], found["code"]):
+    match = surely(LINE.fullmatch(line))
+    if not hmac.compare_digest(digest(secret, match["items"])[:16], match["code"]):
         return None
-    items = {name: rest for name, *rest in (item.split(":") for item in found["items"].split(" "))}
-    asked = {name: [*rest, ""] for name, rest in items.items() if rest}  # old lines: no digest
+    items = {name: rest for name, *rest in (item.split(":") for item in match["items"].split(" "))}
+    questions = {name: [*rest, ""] for name, rest in items.items() if rest}  # old lines: no digest
     return Assignment(
         tuple(varied(name, secret) for name, rest in items.items() if not rest),
-        {name: int(points) for name, (points, *_) in asked.items()},
-        {name: known for name, (_, known, *_) in asked.items()},
+        {name: int(points) for name, (points, *_) in questions.items()},
+        {name: known for name, (_, known, *_) in questions.items()},
         f"{line})",
     )
 
@@ -166,8 +166,8 @@ def read_open(path: Path) -> list[Open]:
         title, _, text = part.partition("\n")
         if title.rstrip() == RUBRIC:
             rubric = text.strip()
-        elif found := QUESTION.fullmatch(title.rstrip()):
-            questions.append(Open(found["name"], int(found["points"]), text.strip()))
+        elif match := QUESTION.fullmatch(title.rstrip()):
+            questions.append(Open(match["name"], int(match["points"]), text.strip()))
         else:
             raise ValueError(f"{path}: {title!r} is no heading such as '## why-holes (3 points)'.")
     if head.strip() or not questions:
@@ -189,39 +189,39 @@ def notebook(
     for number, exercise in enumerate(assignment.exercises, start=1):
         cells += task(exercise, number, assignment, solved=solved)
     for number, question in enumerate(questions, start=len(assignment.exercises) + 1):
-        asked = v4.new_markdown_cell(question_text(question, number))
-        asked.metadata["cifarlab"] = {"question": question.name}
+        question_cell = v4.new_markdown_cell(question_text(question, number))
+        question_cell.metadata["cifarlab"] = {"question": question.name}
         mark = OPEN.format(name=question.name, points=counted(question.points))
-        answer = v4.new_markdown_cell(f"{mark}\n\n{YOUR_WORDS}")
-        answer.metadata["cifarlab"] = {"open": question.name}
-        cells += [asked, answer]
-    made = learner.assembled(cells, "assignment")
-    made.metadata["cifarlab"] = {"assignment": assignment.line}
-    return made
+        answer_cell = v4.new_markdown_cell(f"{mark}\n\n{YOUR_WORDS}")
+        answer_cell.metadata["cifarlab"] = {"open": question.name}
+        cells += [question_cell, answer_cell]
+    document = learner.assembled(cells, "assignment")
+    document.metadata["cifarlab"] = {"assignment": assignment.line}
+    return document
 
 
 def introduction(assignment: Assignment) -> str:
     """What learners read first, below the title."""
-    told = [
+    paragraphs = [
         f"{counted(sum(assignment.most.values()))}. Answer below each question, in the cell that "
         "says so; cells of your own are welcome. Keep the lines that ask to be kept: your points "
         "are found by them."
     ]
     if assignment.exercises:
-        told.append(
+        paragraphs.append(
             "Run the first code cell first. A check that passes says so and adds up its points; "
             "hidden tests with other numbers have the last word on them."
         )
     if assignment.open:
-        told.append(
+        paragraphs.append(
             "A person reads all that you write between a question in your own words and the next "
             "question: text, code, formulas, and pictures that the notebook holds."
         )
-    told.append(
+    paragraphs.append(
         "Before you hand it in, restart the kernel, run all cells, and save. A file of more than "
         f"{LARGEST // 2**20} MB cannot be graded: clear outputs that print or draw very much."
     )
-    return "\n\n".join(told)
+    return "\n\n".join(paragraphs)
 
 
 def set_up(assignment: Assignment) -> str:
@@ -266,19 +266,19 @@ def task(
     exercise: Exercise, number: int, assignment: Assignment, *, solved: bool = False
 ) -> list[NotebookNode]:
     """The cells of one exercise, in whose metadata stands once more what each is."""
-    made = learner.cells(exercise, solved=solved)
+    cells = learner.cells(exercise, solved=solved)
     facts = f"*{counted(exercise.points)}, about {exercise.minutes} minutes.*"
-    made[0].source = made[0].source.replace(
+    cells[0].source = cells[0].source.replace(
         f"# {exercise.title}", f"{heading(number, exercise.title)}\n\n{facts}", 1
     )
     checks = {check.name: check for check in exercise.checks}
-    for cell in made:
-        if found := ANSWER.match(first_line(cell.source)):
-            cell.metadata["cifarlab"] = {"answer": found["name"]}
-        elif found := CHECK.match(first_line(cell.source)):
-            cell.metadata["cifarlab"] = {"check": found["name"]}
-            cell.source = check_cell(checks[found["name"]], assignment.exercises)
-    return made
+    for cell in cells:
+        if match := ANSWER.match(first_line(cell.source)):
+            cell.metadata["cifarlab"] = {"answer": match["name"]}
+        elif match := CHECK.match(first_line(cell.source)):
+            cell.metadata["cifarlab"] = {"check": match["name"]}
+            cell.source = check_cell(checks[match["name"]], assignment.exercises)
+    return cells
 
 
 def check_cell(check: Check, exercises: Iterable[Exercise]) -> str:
@@ -325,14 +325,14 @@ def write(
 
     Raises: OSError if one can't be written.
     """
-    made = {
+    texts = {
         "hand-out/assignment.ipynb": nbformat.writes(notebook(assignment, questions, title)),
         "instructor/solutions.ipynb": nbformat.writes(
             notebook(assignment, questions, f"{title}: solutions", solved=True)
         ),
         "instructor/hidden-tests.md": "\n\n".join(hidden_tests(assignment)),
     }
-    for name, text in made.items():
+    for name, text in texts.items():
         with replacing(folder / name) as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
-    return [folder / name for name in made]
+    return [folder / name for name in texts]

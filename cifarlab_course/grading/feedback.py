@@ -49,11 +49,11 @@ img {{ max-width: 100%; background: white; }}
 
 def file_name(learner: str) -> str:
     """The name of a learner's page, never longer than a file's name may be."""
-    whole = learner.encode()
-    if len(whole) <= LONGEST:
+    data = learner.encode()
+    if len(data) <= LONGEST:
         return f"{learner}.html"
-    cut = whole[:LONGEST].decode(errors="ignore")
-    return f"{cut}-{hashlib.sha256(whole).hexdigest()[:8]}.html"
+    cut = data[:LONGEST].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(data).hexdigest()[:8]}.html"
 
 
 def write(
@@ -69,16 +69,16 @@ def write(
 
     def one(name: str) -> str:
         try:
-            made = page(rows[name], results[name], submissions[name], assignment, entries)
+            text = page(rows[name], results[name], submissions[name], assignment, entries)
             with replacing(folder / file_name(name)) as temporary:
-                temporary.write_text(made, encoding="utf-8", errors="replace")
+                temporary.write_text(text, encoding="utf-8", errors="replace")
         except Exception as error:  # whatever it is, the others are to have theirs
             return f"the page of feedback can't be written: {error}"
         return ""
 
     with ThreadPoolExecutor(jobs) as pool:
-        told = dict(zip(rows, pool.map(one, rows), strict=True))
-    return {name: why for name, why in told.items() if why}
+        reasons = dict(zip(rows, pool.map(one, rows), strict=True))
+    return {name: why for name, why in reasons.items() if why}
 
 
 def page(
@@ -134,7 +134,7 @@ def answer(title: str, cells: list[str]) -> list[str]:
     """Cells of a learner's, as they were meant."""
     if not cells:
         return ["<p>No cell for your answer was found.</p>"]
-    return [f"<p>{title}</p>", *(f'<div class="answer">\n{each}\n</div>' for each in cells)]
+    return [f"<p>{title}</p>", *(f'<div class="answer">\n{cell}\n</div>' for cell in cells)]
 
 
 def answers_in(submission: Submission, result: Result) -> dict[int, str]:
@@ -145,9 +145,9 @@ def answers_in(submission: Submission, result: Result) -> dict[int, str]:
         return {}
     data = contents(submission.path)
     try:
-        made = shown(data, numbers)
+        parts = shown(data, numbers)
     except Unreadable as error:
         why = f"<p>Shown as it was typed: {html.escape(str(error))}.</p>\n"
         sources = [cell.source for cell in read(data).cells]
-        made = [f"{why}<pre>{html.escape(sources[number][:TYPED])}</pre>" for number in numbers]
-    return dict(zip(numbers, made, strict=True))
+        parts = [f"{why}<pre>{html.escape(sources[number][:TYPED])}</pre>" for number in numbers]
+    return dict(zip(numbers, parts, strict=True))

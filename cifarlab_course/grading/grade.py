@@ -105,9 +105,9 @@ class Submission:
 
 def opened(learner: Learner) -> Folder:
     """What a learner handed in, each notebook read once."""
-    handed = files(learner)
-    candidates, reasons = [], list(handed.reasons)
-    for path in handed.notebooks:
+    own_files = files(learner)
+    candidates, reasons = [], list(own_files.reasons)
+    for path in own_files.notebooks:
         try:
             data = contents(path)
             notebook = read(data)
@@ -118,11 +118,11 @@ def opened(learner: Learner) -> Folder:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             reasons.append(f"{path.name!r} can't be read: {error!r}")
-    if not handed.notebooks:
-        names = [repr(path.name) for path in handed.others]
-        held = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
-        reasons.append(f"no notebook (.ipynb) in it{held}")
-    return Folder(learner, len(handed.notebooks), candidates, reasons)
+    if not own_files.notebooks:
+        names = [repr(path.name) for path in own_files.others]
+        listing = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
+        reasons.append(f"no notebook (.ipynb) in it{listing}")
+    return Folder(learner, len(own_files.notebooks), candidates, reasons)
 
 
 def chosen(folder: Folder, assignment: Assignment) -> Submission:
@@ -131,7 +131,10 @@ def chosen(folder: Folder, assignment: Assignment) -> Submission:
     if not folder.candidates:
         reason = "; ".join(folder.reasons)
         return Submission(folder.learner, flags=tuple(flags), reason=reason)
-    best = max(folder.candidates, key=lambda each: (is_of(assignment, each.lines), each.order))
+    best = max(
+        folder.candidates,
+        key=lambda candidate: (is_of(assignment, candidate.lines), candidate.order),
+    )
     if folder.notebooks > 1:
         flags.append(f"{folder.notebooks} notebooks; graded {best.path.name!r}")
     return Submission(folder.learner, best.path, best.digest, (*flags, *folder.reasons))
@@ -147,24 +150,24 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
 
     Raises: ValueError if none was made with this secret, or two are named as often.
     """
-    named: Counter[str] = Counter()
+    votes: Counter[str] = Counter()
     for folder in folders:
-        named.update({line for each in folder.candidates for line in each.lines})
-    known = {line: made for line in named if (made := from_line(line, secret))}
-    first, second = [*(line for line, _ in named.most_common() if line in known), "", ""][:2]
+        votes.update({line for candidate in folder.candidates for line in candidate.lines})
+    assignments = {line: assignment for line in votes if (assignment := from_line(line, secret))}
+    first, second = [*(line for line, _ in votes.most_common() if line in assignments), "", ""][:2]
     if not first:
-        wrong = named.total()
-        told = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
+        wrong = votes.total()
+        reason = f"{wrong} name another secret's" if wrong else "none has its '# assignment:' line"
         raise ValueError(
-            f"No submission is of an assignment made with this secret: {told}. "
+            f"No submission is of an assignment made with this secret: {reason}. "
             "Give that of the assignment, or name the exercises (and --open) that were asked."
         )
-    if named[first] == named[second]:
+    if votes[first] == votes[second]:
         raise ValueError(
             f"The submissions are of two assignments, {first!r} and {second!r}. "
             "Grade each in a folder of its own."
         )
-    return known[first]
+    return assignments[first]
 
 
 # ---------------------------------------------------------------------------- one submission
@@ -179,8 +182,8 @@ def run(runner: Runner, exercise: Exercise, way: list[Piece], *, anyhow: bool = 
     """
     sources = [*exercise.sources("given"), *(piece.source for piece in way)]
     visible = [check.visible for check in exercise.checks]
-    asked = hidden_steps(exercise)
-    ran = runner.run(sources, visible, asked, lambda ran: anyhow or ran.passed)
+    hidden = hidden_steps(exercise)
+    ran = runner.run(sources, visible, hidden, lambda ran: anyhow or ran.passed)
     return judged(runner, exercise, ran)
 
 
@@ -194,7 +197,7 @@ def graded_run(
 
     Raises: NotStarted.
     """
-    tried: list[tuple[tuple, list[Piece], Ran]] = []
+    outcomes: list[tuple[tuple, list[Piece], Ran]] = []
     trouble, began = "", time.monotonic()
     for number, way in enumerate(ways):
         if trouble and not all(exercise.name in piece.questions for piece in way):
@@ -208,8 +211,8 @@ def graded_run(
         seen = zip(exercise.checks, ran.checks, strict=False)
         points = sum(check.points for check, output in seen if not output["error"])
         # Of those that pass as much, the one "from the top" is as the learner saw it.
-        tried.append(((points, not ran.trouble, number == 1), way, ran))
-    (points, *_), way, ran = max(tried, key=lambda each: each[0])
+        outcomes.append(((points, not ran.trouble, number == 1), way, ran))
+    (points, *_), way, ran = max(outcomes, key=lambda outcome: outcome[0])
     if points and not ran.trouble:
         ran = run(runner, exercise, way, anyhow=True)
     return way, ran, trouble or ran.trouble
@@ -223,9 +226,9 @@ def best(
     Raises: NotStarted.
     """
     way, ran, trouble = graded_run(runner, exercise, ways)
-    got = marks(exercise.checks, right, ran)
-    if sum(mark.points for mark in got) == exercise.points:
-        return got, []
+    earned = marks(exercise.checks, right, ran)
+    if sum(mark.points for mark in earned) == exercise.points:
+        return earned, []
     errors = [output["error"] for output in ran.cells + ran.checks if output["error"]]
     missing = {
         name[1]
@@ -233,10 +236,10 @@ def best(
         if kind == "ModuleNotFoundError" and (name := MISSING.fullmatch(text))
     }
     lacking = [f"there is no {name} where it was graded" for name in sorted(missing)]
-    return explained(got, exercise, way, ran), [trouble] * bool(trouble) + lacking
+    return explained(earned, exercise, way, ran), [trouble] * bool(trouble) + lacking
 
 
-def explained(got: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
+def explained(marks: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
     """The marks, with the error of the answer's own cell, which may explain those of the checks."""
     outputs = ran.cells[len(exercise.sources("given")) :]
     errors = [
@@ -245,10 +248,10 @@ def explained(got: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -
         if exercise.name in piece.questions and output["error"]
     ]
     if not errors:
-        return got
+        return marks
     kind, text = errors[-1]
-    said = f" Your cell ended with {kind}: {text[:300].strip()}"
-    return [mark if mark.points else mark._replace(told=mark.told + said) for mark in got]
+    hint = f" Your cell ended with {kind}: {text[:300].strip()}"
+    return [mark if mark.points else mark._replace(told=mark.told + hint) for mark in marks]
 
 
 def graded(
@@ -270,10 +273,10 @@ def graded(
                 ways = list(attempts(parts, exercise))
                 if result.flags:  # a cell that all share may be to blame: begin without them
                     ways = [*ways[-1:], *ways[:-1]]
-                got, remarks = best(runner, exercise, right[exercise.name], ways)
+                marks, remarks = best(runner, exercise, right[exercise.name], ways)
                 result.marks[exercise.name] = [
                     mark._replace(told=mark.told[:TOLD] + " …" * (len(mark.told) > TOLD))
-                    for mark in got
+                    for mark in marks
                 ]
                 result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
         for exercise in assignment.exercises:
@@ -297,8 +300,10 @@ def oddities(notebook: Notebook, words: Written, assignment: Assignment) -> Iter
 def nothing(assignment: Assignment, reason: str) -> Result:
     """No points, for a reason that is flagged."""
     marks = {
-        each.name: [Mark(check.name, 0, check.points, f"{reason}.") for check in each.checks]
-        for each in assignment.exercises
+        exercise.name: [
+            Mark(check.name, 0, check.points, f"{reason}.") for check in exercise.checks
+        ]
+        for exercise in assignment.exercises
     }
     return Result(marks, flags=[reason], read=False)
 
@@ -313,18 +318,18 @@ class Kept:
         self.path = path
         self.lock = threading.Lock()
         self.known: dict[str, Result] = {}
-        whole = []
+        lines = []
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 entry = json.loads(line)
                 result = Result(**entry["result"])
                 result.marks = {q: [Mark(*m) for m in marks] for q, marks in result.marks.items()}
                 self.known[entry["digest"]] = result
-                whole.append(line)
+                lines.append(line)
             except (ValueError, KeyError, TypeError):
                 continue  # cut while it was written
         with replacing(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, digest: str, result: Result) -> None:
         """Keep a result, at once and for good."""
@@ -338,12 +343,12 @@ class Kept:
 
 def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     """Changes whenever the same notebook might earn other points."""
-    ours = Path(__file__).parents[1]
-    folders = ours / "exercises", ours / "grading", Path(cifarlab.__file__).parent
+    course = Path(__file__).parents[1]
+    folders = course / "exercises", course / "grading", Path(cifarlab.__file__).parent
     code = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
-    packages = sorted((each.name, each.version) for each in distributions())
-    asked = repr((assignment, seconds, packages)).encode()
-    return hashlib.sha256(b"".join([asked, *code])).digest()
+    packages = sorted((package.name, package.version) for package in distributions())
+    settings = repr((assignment, seconds, packages)).encode()
+    return hashlib.sha256(b"".join([settings, *code])).digest()
 
 
 class Progress:
@@ -381,7 +386,7 @@ def grade(
     """
     settings = settings_digest(assignment, seconds)
     with Runner(seconds=120, imports=assignment.imports) as trusted:
-        right = {each.name: expected(trusted, each) for each in assignment.exercises}
+        right = {exercise.name: expected(trusted, exercise) for exercise in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
     runners: list[Runner] = []
@@ -397,13 +402,13 @@ def grade(
     def key(digest: str) -> str:
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
-    def one(each: Submission) -> Result:
-        if each.path is None:
-            return nothing(assignment, each.reason)
-        if key(each.digest) in kept.known and each.learner.name != again:
-            return kept.known[key(each.digest)]
+    def one(submission: Submission) -> Result:
+        if submission.path is None:
+            return nothing(assignment, submission.reason)
+        if key(submission.digest) in kept.known and submission.learner.name != again:
+            return kept.known[key(submission.digest)]
         try:
-            data = contents(each.path)
+            data = contents(submission.path)
             result = graded(data, assignment, right, start)
         except NotStarted:
             raise
@@ -414,20 +419,24 @@ def grade(
         return result
 
     with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(one, each): each for each in submissions}
+        running = {pool.submit(one, submission): submission for submission in submissions}
         progress = Progress(len(running))
         try:
-            for done in as_completed(running):
+            for future in as_completed(running):
                 progress.step()
-                each = running[done]
+                submission = running[future]
                 try:
-                    result = done.result()
-                    flags = [*each.flags, *result.flags]
-                    results[each.learner.name] = replace(result, flags=flags)
+                    result = future.result()
+                    flags = [*submission.flags, *result.flags]
+                    results[submission.learner.name] = replace(result, flags=flags)
                 except NotStarted as error:
                     failures.append(error)
         except KeyboardInterrupt:
-            names = [each.learner.name for future, each in running.items() if future.running()]
+            names = [
+                submission.learner.name
+                for future, submission in running.items()
+                if future.running()
+            ]
             stopped.set()
             for runner in tuple(runners):
                 runner.cancel()
@@ -444,9 +453,9 @@ def grade(
 def tell_the_same(submissions: Iterable[Submission], results: Mapping[str, Result]) -> None:
     """Flag those who handed in the very same file, if there is anything of their own in it."""
     alike: dict[str, list[str]] = {}
-    for each in submissions:
-        if each.path:
-            alike.setdefault(each.digest, []).append(each.learner.name)
+    for submission in submissions:
+        if submission.path:
+            alike.setdefault(submission.digest, []).append(submission.learner.name)
     for names in alike.values():
         for name in names if len(names) > 1 else ():
             points = sum(mark.points for marks in results[name].marks.values() for mark in marks)

@@ -63,7 +63,7 @@ def read_by_hand(path: Path, learners: Collection[str], most: Mapping[str, int])
 
 def take(
     row: Sequence[str],
-    given: dict[tuple[str, str], ByHand],
+    by_hand: dict[tuple[str, str], ByHand],
     learners: Collection[str],
     most: Mapping[str, int],
 ) -> None:
@@ -78,9 +78,9 @@ def take(
         raise ValueError(f"no submission is of {learner!r}; correct the name, or remove the row.")
     if question not in most:
         raise ValueError(f"{question!r}; take one of: {', '.join(most)}.")
-    if (learner, question) in given:
+    if (learner, question) in by_hand:
         raise ValueError(f"a second row for {learner} and {question}; keep one.")
-    given[learner, question] = ByHand(number_in(points, most[question]), comment)
+    by_hand[learner, question] = ByHand(number_in(points, most[question]), comment)
 
 
 def number_in(text: str, most: int) -> float | None:
@@ -108,12 +108,12 @@ def write_by_hand(
     path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries
 ) -> None:
     """Write the rows back as they stood, and below them one for each answer to be read."""
-    listed = {tuple(row[:2]) for row in entries.rows}
+    rows_there = {tuple(row[:2]) for row in entries.rows}
     new = [
         [learner, name, "", ""]
         for learner, result in results.items()
         for name in assignment.open
-        if (learner, name) not in listed and waits(result, name)
+        if (learner, name) not in rows_there and waits(result, name)
     ]
     if new or not path.exists():
         write_table(path, [HEADER, *entries.rows, *new], entries.sign)
@@ -121,10 +121,10 @@ def write_by_hand(
 
 def write_table(path: Path, rows: Sequence[Sequence], sign: str = ",") -> None:
     """Write rows as CSV, with the mark by which Excel knows that it is UTF-8."""
-    made = io.StringIO(newline="")
-    csv.writer(made, delimiter=sign, lineterminator="\n").writerows(rows)
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=sign, lineterminator="\n").writerows(rows)
     with replacing(path) as temporary:
-        temporary.write_text(made.getvalue(), encoding="utf-8-sig", errors="replace")
+        temporary.write_text(buffer.getvalue(), encoding="utf-8-sig", errors="replace")
 
 
 # ------------------------------------------------------------------------------------ the book
@@ -184,11 +184,11 @@ def write(
     ]
     for name, row in rows.items():
         learner = submissions[name].learner
-        points = ["" if each is None else f"{each:g}" for each in row.points.values()]
-        told = [", ".join(row.waiting), "; ".join(row.flags)]
-        table.append([name, learner.number, *points, f"{row.total:g}", most, *told])
-        known = [learner.number, "", ""] if learner.canvas else ["", "", name]
-        canvas.append([name, *known, "", "" if row.waiting else f"{row.total:g}"])
+        points = ["" if value is None else f"{value:g}" for value in row.points.values()]
+        notes = [", ".join(row.waiting), "; ".join(row.flags)]
+        table.append([name, learner.number, *points, f"{row.total:g}", most, *notes])
+        identity = [learner.number, "", ""] if learner.canvas else ["", "", name]
+        canvas.append([name, *identity, "", "" if row.waiting else f"{row.total:g}"])
     write_table(beside(path, "canvas.csv"), canvas)
     write_table(path, table)
 

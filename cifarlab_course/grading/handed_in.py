@@ -58,16 +58,16 @@ def look(folder: Path) -> HandedIn:
         notes.append(f"'{shown(places[0].name)}' holds several learners' folders: took those")
         places = sorted(entries(places[0]))
     tables = {path.name.removesuffix(end) for path in places for end in TABLES}
-    ours = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
+    own_names = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
     learners, left = [], []
-    for path in (path for path in places if path.name not in ours):
+    for path in (path for path in places if path.name not in own_names):
         if learner := whose(path):
             learners.append(learner)
         else:
             left.append(f"'{shown(path.name)}'")
     if left:
-        named = ", ".join(left[:10]) + ", …" * (len(left) > 10)
-        notes.append(f"left out, as no learner's: {named}")
+        names = ", ".join(left[:10]) + ", …" * (len(left) > 10)
+        notes.append(f"left out, as no learner's: {names}")
     if not learners:
         raise ValueError(
             f"{folder} holds no submission; it must hold a folder for each learner, or notebooks "
@@ -82,9 +82,9 @@ def entries(folder: Path) -> Iterator[Path]:
     Raises: OSError.
     """
     with os.scandir(folder) as inside:
-        for each in inside:
-            if not each.name.startswith(".") and each.name != SKIPPED:
-                yield Path(each.path)
+        for entry in inside:
+            if not entry.name.startswith(".") and entry.name != SKIPPED:
+                yield Path(entry.path)
 
 
 def is_folder(path: Path) -> bool:
@@ -100,22 +100,22 @@ def holds_a_class(path: Path) -> bool:
     if not is_folder(path):
         return False
     inside = list(entries(path))
-    return len(inside) > 1 and all(is_folder(each) or by_platform(each) for each in inside)
+    return len(inside) > 1 and all(is_folder(entry) or by_platform(entry) for entry in inside)
 
 
 def by_platform(path: Path) -> re.Match | None:
     """What a learning platform says of a file or folder by its name."""
-    found = MOODLE.fullmatch(path.name)
-    return found or (None if is_folder(path) else CANVAS.fullmatch(path.name))
+    match = MOODLE.fullmatch(path.name)
+    return match or (None if is_folder(path) else CANVAS.fullmatch(path.name))
 
 
 def whose(path: Path) -> Learner | None:
     """Whose a folder or a loose file is; None if it doesn't say."""
     number, flags = "", []
     canvas = False
-    if found := by_platform(path):
-        name, number, canvas = found["name"], found["number"], found.re is CANVAS
-        if canvas and found["late"]:
+    if match := by_platform(path):
+        name, number, canvas = match["name"], match["number"], match.re is CANVAS
+        if canvas and match["late"]:
             flags.append("handed in late, as its name says")
     elif path.suffix.lower() == ".ipynb" and not is_folder(path):
         name = path.stem
@@ -145,22 +145,22 @@ def shown(name: str) -> str:
 
 def merged(learners: Iterable[Learner]) -> list[Learner]:
     """The learners, each once; those who share a name are told apart by their numbers."""
-    named: dict[str, dict[str, Learner]] = {}
-    for each in learners:
-        numbers = named.setdefault(each.name, {})
-        known = numbers.get(each.number, each)
-        numbers[each.number] = known if known is each else joined(known, each)
-    found: dict[str, Learner] = {}
-    for name, numbers in named.items():
-        if len(numbers) == 2 and "" in numbers:  # one of the two places has no number to say
-            (number,) = numbers.keys() - {""}
-            numbers = {number: joined(numbers[number], numbers[""])}
-        for number, each in numbers.items():
-            own = f"{name} ({number or 'no number'})" if len(numbers) > 1 else name
-            while own in found:
+    by_name: dict[str, dict[str, Learner]] = {}
+    for learner in learners:
+        by_number = by_name.setdefault(learner.name, {})
+        earlier = by_number.get(learner.number, learner)
+        by_number[learner.number] = earlier if earlier is learner else joined(earlier, learner)
+    unique: dict[str, Learner] = {}
+    for name, by_number in by_name.items():
+        if len(by_number) == 2 and "" in by_number:  # one of the two places has no number to say
+            (number,) = by_number.keys() - {""}
+            by_number = {number: joined(by_number[number], by_number[""])}
+        for number, learner in by_number.items():
+            own = f"{name} ({number or 'no number'})" if len(by_number) > 1 else name
+            while own in unique:
                 own += " (again)"
-            found[own] = replace(each, name=own)
-    return sorted(found.values(), key=lambda each: each.name)
+            unique[own] = replace(learner, name=own)
+    return sorted(unique.values(), key=lambda learner: learner.name)
 
 
 def joined(one: Learner, other: Learner) -> Learner:
@@ -183,26 +183,26 @@ class Files:
 
 def files(learner: Learner) -> Files:
     """The files of a learner, found without following links, and within bounds."""
-    found = Files()
+    result = Files()
     waiting = [(place, 0) for place in reversed(learner.places)]
     for _ in range(MOST):
         if not waiting:
             break
         path, depth = waiting.pop()
         if depth == 0 and os.path.islink(path) and os.path.isdir(path):
-            found.reasons.append("the folder is a link")
+            result.reasons.append("the folder is a link")
         elif is_folder(path) and depth > DEEPEST:
-            found.reasons.append(f"folders more than {DEEPEST} deep, not looked into")
+            result.reasons.append(f"folders more than {DEEPEST} deep, not looked into")
         elif is_folder(path):
             try:
                 inside = sorted(islice(entries(path), MOST), reverse=True)
-                waiting += [(each, depth + 1) for each in inside]
+                waiting += [(entry, depth + 1) for entry in inside]
             except OSError as error:
-                found.reasons.append(f"'{shown(path.name)}' can't be opened: {error.strerror}")
+                result.reasons.append(f"'{shown(path.name)}' can't be opened: {error.strerror}")
         elif path.suffix.lower() == ".ipynb":
-            found.notebooks.append(path)
+            result.notebooks.append(path)
         else:
-            found.others.append(path)
+            result.others.append(path)
     if waiting:
-        found.reasons.append(f"more than {MOST:,} files, not all looked at")
-    return found
+        result.reasons.append(f"more than {MOST:,} files, not all looked at")
+    return result

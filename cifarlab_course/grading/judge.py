@@ -163,7 +163,7 @@ class Runner:
         Raises: NotStarted, with what the process says of it.
         """
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        ours = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"}
+        environment = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"}
         self.control, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as complaints:
             with theirs:
@@ -172,7 +172,7 @@ class Runner:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=complaints,
-                    env=ours if self.environment is None else self.environment,
+                    env=environment if self.environment is None else self.environment,
                     start_new_session=True,
                 )
             try:
@@ -224,7 +224,7 @@ class Runner:
         self,
         cells: Sequence[str],
         checks: Sequence[str],
-        asked: Sequence,
+        hidden: Sequence,
         provided: Callable[[Ran], bool] = lambda ran: True,
     ) -> Ran:
         """Run the cells and the checks, then the hidden steps (kind, code, note).
@@ -250,8 +250,8 @@ class Runner:
                 ran = outputs(attempt.hear(), len(cells), len(checks))
                 if provided(ran):
                     attempt.expect_silence()
-                    attempt.say({"steps": [step[:2] for step in asked]})
-                    values = listed(attempt.hear(), sum(kind == "ask" for kind, *_ in asked))
+                    attempt.say({"steps": [step[:2] for step in hidden]})
+                    values = listed(attempt.hear(), sum(kind == "ask" for kind, *_ in hidden))
                 ours.shutdown(socket.SHUT_WR)  # nothing more is asked
                 if Line(self.control, look).hear() != 0:
                     raise Stopped(ENDED)
@@ -270,8 +270,8 @@ def outputs(said: object, cells: int, checks: int) -> Ran:
     Raises: Stopped.
     """
 
-    def output(each: object) -> dict:
-        match each:
+    def output(entry: object) -> dict:
+        match entry:
             case {"text": str(text), "error": None}:
                 return {"text": text[:TEXT], "error": None}
             case {"text": str(text), "error": [str(kind), str(message)]}:
@@ -333,14 +333,14 @@ def judged(runner: Runner, exercise: Exercise, ran: Ran) -> Ran:
     """
     if ran.trouble or not ran.values or not any(check.verdict for check in exercise.checks):
         return ran
-    asked: list[tuple[str, str, str]] = []
+    verdict_steps: list[tuple[str, str, str]] = []
     left = list(ran.values)
     for check in exercise.checks:
         count = sum(kind == "ask" for kind, _, _ in steps(check.hidden))
         own, left = json.dumps(left[:count]), left[count:]
-        asked.append(("do", f"import json\nvalues = json.loads({own!r})", ""))
-        asked += steps(check.verdict or "\n".join(f"values[{n}]" for n in range(count)))
-    verdict = runner.run(exercise.sources("given"), [], asked)
+        verdict_steps.append(("do", f"import json\nvalues = json.loads({own!r})", ""))
+        verdict_steps += steps(check.verdict or "\n".join(f"values[{n}]" for n in range(count)))
+    verdict = runner.run(exercise.sources("given"), [], verdict_steps)
     return ran._replace(values=verdict.values, trouble=verdict.trouble)
 
 
@@ -353,36 +353,36 @@ def expected(runner: Runner, exercise: Exercise) -> list:
     failed = [output["error"] for output in ran.cells + ran.checks if output["error"]]
     unfit = [value for value in ran.values if isinstance(value, dict)]
     if ran.trouble or failed or unfit:
-        told = ran.trouble or failed or unfit
-        raise ValueError(f"{exercise.name}: its own solution does not pass: {told}.")
+        reason = ran.trouble or failed or unfit
+        raise ValueError(f"{exercise.name}: its own solution does not pass: {reason}.")
     return ran.values
 
 
 def marks(checks: Sequence[Check], right: Sequence, ran: Ran) -> list[Mark]:
     """Points for each check: all of them, or none. Its asserts and its hidden tests must pass."""
-    found = []
+    graded = []
     left, values = list(right), list(ran.values)
     for number, check in enumerate(checks):
         count = len(check.asked)
-        wanted, left = left[:count], left[count:]
+        expected, left = left[:count], left[count:]
         got, values = values[:count], values[count:]
         error = ran.checks[number]["error"] if number < len(ran.checks) else None
         if ran.trouble:
-            told = f"Not run to its end: {ran.trouble}."
+            message = f"Not run to its end: {ran.trouble}."
         elif error:
-            told = error[1] if error[0] == "AssertionError" else ": ".join(error)
-        elif not same(got, wanted):
-            told = hidden_message(got, wanted, check.asked)
+            message = error[1] if error[0] == "AssertionError" else ": ".join(error)
+        elif not same(got, expected):
+            message = hidden_message(got, expected, check.asked)
         else:
-            found.append(Mark(check.name, check.points, check.points, ""))
+            graded.append(Mark(check.name, check.points, check.points, ""))
             continue
-        found.append(Mark(check.name, 0, check.points, told))
-    return found
+        graded.append(Mark(check.name, 0, check.points, message))
+    return graded
 
 
-def hidden_message(got: list, wanted: list, notes: list[str]) -> str:
+def hidden_message(got: list, expected: list, notes: list[str]) -> str:
     """What a learner is told of the first hidden test that does not pass."""
-    number = next(n for n in range(len(notes)) if n >= len(got) or not same(got[n], wanted[n]))
+    number = next(n for n in range(len(notes)) if n >= len(got) or not same(got[n], expected[n]))
     about = f" It asks about: {notes[number]}." if notes[number] else ""
     kind = remark(got[number]) if number < len(got) else ""  # it may have ended before
     return f"The asserts pass, but a hidden test does not.{about}{kind}"

@@ -50,12 +50,12 @@ def tricks(exercise: Exercise) -> dict[str, str]:
 def slips(exercise: Exercise) -> dict[str, str]:
     """Solutions that hand over their result in a way that no check compares: what it is, how."""
     name = names_defined(exercise.reference)[-1]
-    whole = f"{exercise.reference}\nwhole = {name}\n"
+    source = f"{exercise.reference}\nwhole = {name}\n"
     if f"def {name}(" not in exercise.reference:
-        return {"None": f"{name} = None", "str": f"{whole}{name} = str(whole)"}
+        return {"None": f"{name} = None", "str": f"{source}{name} = str(whole)"}
     return {
-        "None": f"{whole}def {name}(*given, **named):\n    whole(*given, **named)",
-        "str": f"{whole}def {name}(*given, **named):\n    return str(whole(*given, **named))",
+        "None": f"{source}def {name}(*given, **named):\n    whole(*given, **named)",
+        "str": f"{source}def {name}(*given, **named):\n    return str(whole(*given, **named))",
     }
 
 
@@ -66,19 +66,19 @@ class Proof:
         draws = DRAWS if any("draw" in check.hidden for check in exercise.checks) else 1
         self.runner, self.exercise = runner, exercise
         self.drawn = [replace(exercise, seed=f"draw {number}") for number in range(draws)]
-        self.right = [expected(runner, each) for each in self.drawn]
+        self.right = [expected(runner, draw) for draw in self.drawn]
 
     def runs(self, source: str) -> list[Ran]:
         """An answer, run once; for each draw what became of it."""
         cells = [*self.exercise.sources("given"), source]
         visible = [check.visible for check in self.exercise.checks]
-        asked = [step for each in self.drawn for step in hidden_steps(each)]
-        ran = self.runner.run(cells, visible, asked)
+        hidden = [step for draw in self.drawn for step in hidden_steps(draw)]
+        ran = self.runner.run(cells, visible, hidden)
         count = len(ran.values) // len(self.drawn)
         parts = [ran.values[number * count :][:count] for number in range(len(self.drawn))]
         return [
-            judged(self.runner, each, ran._replace(values=part))
-            for each, part in zip(self.drawn, parts, strict=True)
+            judged(self.runner, draw, ran._replace(values=part))
+            for draw, part in zip(self.drawn, parts, strict=True)
         ]
 
     def points(self, number: int, ran: Ran) -> list[int]:
@@ -116,13 +116,13 @@ def gaps(runner: Runner, exercise: Exercise, published: Exercise) -> Iterator[st
     for mistake in exercise.wrong:
         runs = proof.runs(mistake.source)
         yield from earns(proof, runs, repr(mistake.message), most=exercise.points - 1)
-        told = proof.told(runs[0])
-        if not any(mistake.message in each for each in told):
-            yield f"the mistake {mistake.message!r} is told: {' '.join(told)!r}"
-        others = {each.message for each in exercise.wrong if each.source != mistake.source}
-        for text in told:
-            if mistake.message not in text and (found := [m for m in others if m in text]):
-                yield f"the mistake {mistake.message!r} is also told what is {found[0]!r}"
+        messages = proof.told(runs[0])
+        if not any(mistake.message in message for message in messages):
+            yield f"the mistake {mistake.message!r} is told: {' '.join(messages)!r}"
+        others = {other.message for other in exercise.wrong if other.source != mistake.source}
+        for text in messages:
+            if mistake.message not in text and (strays := [m for m in others if m in text]):
+                yield f"the mistake {mistake.message!r} is also told what is {strays[0]!r}"
 
 
 def earns(proof: Proof, runs: list[Ran], name: str, most: int) -> Iterator[str]:

@@ -54,8 +54,8 @@ def decoded(data: bytes) -> str:
 
 def listed(holder: object, name: str) -> list:
     """The list of that name, empty where there is none."""
-    found = holder.get(name) if isinstance(holder, dict) else None
-    return found if isinstance(found, list) else []
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, list) else []
 
 
 def cells_of(text: str) -> list[dict]:
@@ -94,9 +94,9 @@ def source_of(cell: dict) -> str:
 def ours(cell: dict) -> dict[str, str]:
     """What we wrote into a cell's metadata."""
     metadata = cell.get("metadata")
-    found = metadata.get("cifarlab") if isinstance(metadata, dict) else None
-    found = found if isinstance(found, dict) else {}
-    return {name: found[name][:100] for name in OURS if isinstance(found.get(name), str)}
+    labels = metadata.get("cifarlab") if isinstance(metadata, dict) else None
+    labels = labels if isinstance(labels, dict) else {}
+    return {name: labels[name][:100] for name in OURS if isinstance(labels.get(name), str)}
 
 
 def read(text: str) -> str:
@@ -120,10 +120,10 @@ def show(text: str, numbers: list[int]) -> str:
     Raises: Unreadable.
     """
     cells = cells_of(text)
-    made = ["\n".join(shown(cells[number])) for number in numbers]
-    if sum(map(len, made)) > SHOWN:
+    fragments = ["\n".join(shown(cells[number])) for number in numbers]
+    if sum(map(len, fragments)) > SHOWN:
         raise Unreadable(f"it is more than {SHOWN // 2**20} MB of text and pictures")
-    return json.dumps(made, ensure_ascii=False)
+    return json.dumps(fragments, ensure_ascii=False)
 
 
 def shown(cell: dict) -> list[str]:
@@ -146,8 +146,8 @@ def address(kind: str, data: object) -> str:
     if kind == "image/svg+xml":
         text = base64.b64encode(text.encode()).decode()
     text = re.sub(r"\s", "", text)
-    whole = kind in PICTURES and re.fullmatch(r"[A-Za-z0-9+/=]+", text)
-    return f"data:{kind};base64,{text}" if whole else ""
+    valid = kind in PICTURES and re.fullmatch(r"[A-Za-z0-9+/=]+", text)
+    return f"data:{kind};base64,{text}" if valid else ""
 
 
 def picture(source: str, words: str) -> str:
@@ -157,16 +157,16 @@ def picture(source: str, words: str) -> str:
 
 def pictures_in(kinds: object) -> dict[str, str]:
     """The addresses of the pictures in one of Jupyter's bundles, by kind."""
-    found = kinds.items() if isinstance(kinds, dict) else ()
-    return {kind: address(kind, data) for kind, data in found if address(kind, data)}
+    items = kinds.items() if isinstance(kinds, dict) else ()
+    return {kind: address(kind, data) for kind, data in items if address(kind, data)}
 
 
 def attached(cell: dict) -> dict[str, str]:
     """The pictures that hang on a text cell, by the address that its text calls them by."""
     bundles = cell.get("attachments")
     bundles = bundles if isinstance(bundles, dict) else {}
-    found = {name: list(pictures_in(kinds).values()) for name, kinds in bundles.items()}
-    return {f"attachment:{name}": kinds[0] for name, kinds in found.items() if kinds}
+    pictures = {name: list(pictures_in(kinds).values()) for name, kinds in bundles.items()}
+    return {f"attachment:{name}": kinds[0] for name, kinds in pictures.items() if kinds}
 
 
 def result(output: object) -> list[str]:
@@ -192,10 +192,10 @@ def markdown(source: str, pictures: dict[str, str]) -> list[str]:
 
     pictures, used = dict(pictures), set()
 
-    def take(found: re.Match) -> str:
+    def take(match: re.Match) -> str:
         # By a short name: to parse an address of megabytes takes minutes.
         name = f"attachment:embedded-{len(pictures)}"
-        pictures[name] = address(found[1], found[2])
+        pictures[name] = address(match[1], match[2])
         return name
 
     def image(tokens, index, options, env) -> str:
@@ -220,8 +220,8 @@ def markdown(source: str, pictures: dict[str, str]) -> list[str]:
     rules["heading_open"] = lambda *unused: "<p><strong>"
     rules["heading_close"] = lambda *unused: "</strong></p>\n"
     parts = [parser.render(source)]
-    left = [each for name, each in pictures.items() if each and name not in used]
-    return parts + [picture(each, "A picture of this answer") for each in left]
+    left = [url for name, url in pictures.items() if url and name not in used]
+    return parts + [picture(url, "A picture of this answer") for url in left]
 
 
 def main() -> None:
@@ -231,12 +231,12 @@ def main() -> None:
     task, *numbers = sys.argv[1:]
     try:
         text = decoded(sys.stdin.buffer.read())
-        made = read(text) if task == "cells" else show(text, list(map(int, numbers)))
+        output = read(text) if task == "cells" else show(text, list(map(int, numbers)))
         status = 0
     except (Unreadable, MemoryError, RecursionError) as error:
-        made = str(error) or f"reading it takes more than {MEMORY / 2**30:g} GiB"
+        output = str(error) or f"reading it takes more than {MEMORY / 2**30:g} GiB"
         status = REFUSED
-    sys.stdout.buffer.write(made.encode(errors="replace"))
+    sys.stdout.buffer.write(output.encode(errors="replace"))
     sys.stdout.flush()
     os._exit(status)  # to take millions of objects apart takes longer than to read them
 

@@ -131,7 +131,7 @@ def confined(command: list[str]) -> list[str]:
     """
     python = dict.fromkeys([sys.prefix, sys.base_prefix])
     seen = [*SYSTEM, *python, str(ROOT / "cifarlab"), str(SCRIPT)]
-    above = {str(each): None for path in seen for each in reversed(Path(path).parents[:-1])}
+    above = {str(folder): None for path in seen for folder in reversed(Path(path).parents[:-1])}
     user = 0 if os.geteuid() else 2**30 + secrets.randbelow(2**30)
     become = (
         ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
@@ -168,17 +168,17 @@ def bounded() -> tuple[str, ...]:
     """
     place = os.environ.get("XDG_RUNTIME_DIR", "")
     limits = f"MemoryMax={MEMORY + FOLDER + SHARED} MemorySwapMax=0 TasksMax={2 * TASKS}".split()
-    found = (
+    command = (
         *("env", f"XDG_RUNTIME_DIR={place}", "systemd-run", "--scope", "--quiet"),
         *(("--user",) if os.geteuid() else ()),
         *(f"--property={limit}" for limit in limits),
         *("env", "--unset=XDG_RUNTIME_DIR"),
     )
     try:
-        tried = subprocess.run([*found, "true"], capture_output=True, timeout=10)
+        trial = subprocess.run([*command, "true"], capture_output=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return () if tried.returncode else found
+    return () if trial.returncode else command
 
 
 def watch(process: subprocess.Popen) -> None:
@@ -212,11 +212,11 @@ def memory(number: int) -> int:
 
 def sockets(number: int) -> int:
     """How many sockets a process has open: what waits in one is in no process's memory."""
-    found = 0
+    count = 0
     for descriptor in os.scandir(f"/proc/{number}/fd"):
         with contextlib.suppress(OSError):
-            found += os.readlink(descriptor.path).startswith("socket:")
-    return found
+            count += os.readlink(descriptor.path).startswith("socket:")
+    return count
 
 
 def files(number: int, folder: str) -> int:
@@ -233,8 +233,8 @@ def refusal() -> str:
     if platform.system() != "Linux" or not shutil.which("bwrap"):
         return f"Submissions run in bubblewrap, which is not installed here. {REMEDY}"
     try:
-        with runner(60, "") as tried:
-            tried.start()
+        with runner(60, "") as trial:
+            trial.start()
     except (NotStarted, OSError) as error:
         return f"The sandbox does not work here: {error}. {REMEDY}"
     return ""
@@ -247,7 +247,7 @@ def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
     so it gets none of our environment.
     """
     if unsafe:
-        ours = {name: value for name, value in os.environ.items() if name != "SECRET"}
-        ours |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
-        return Runner(seconds, environment=ours, imports=imports)
+        environment = {name: value for name, value in os.environ.items() if name != "SECRET"}
+        environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+        return Runner(seconds, environment=environment, imports=imports)
     return Runner(seconds, confined, watch, ENVIRONMENT, imports)

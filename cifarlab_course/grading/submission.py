@@ -100,7 +100,7 @@ def apart(data: bytes, *task: str):
     Raises: Unreadable.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-I", str(READER), *task],
             input=data,
             capture_output=True,
@@ -110,11 +110,11 @@ def apart(data: bytes, *task: str):
         )
     except subprocess.TimeoutExpired as error:
         raise Unreadable(f"reading it takes more than {PATIENCE} seconds") from error
-    if done.returncode == REFUSED:
-        raise Unreadable(done.stdout.decode())
-    if done.returncode:
+    if process.returncode == REFUSED:
+        raise Unreadable(process.stdout.decode())
+    if process.returncode:
         raise Unreadable(f"reading it takes more than {SECONDS} seconds, or too much memory")
-    return json.loads(done.stdout)
+    return json.loads(process.stdout)
 
 
 def answered(cells: Sequence[Cell]) -> int:
@@ -134,23 +134,23 @@ def pieces(cells: Sequence[Cell], exercises: Sequence[Exercise]) -> list[Piece]:
     visible |= {bare(check_cell(check, exercises)) for check in checks.values()}
     parts = []
     current: frozenset[str] = frozenset()
-    for each in cells:
-        marks = MARK.findall(each.source)
+    for cell in cells:
+        marks = MARK.findall(cell.source)
         answers = frozenset(name for kind, name in marks if kind == "exercise" and name in names)
         checked = any(kind == "check" and name in checks for kind, name in marks)
         if not (answers or checked):  # the marker line is gone, metadata may not be
-            answers = frozenset({each.metadata.get("answer")}) & names
-            checked = not answers and each.metadata.get("check") in checks
+            answers = frozenset({cell.metadata.get("answer")}) & names
+            checked = not answers and cell.metadata.get("check") in checks
         if answers:
             current = answers
-            parts.append(Piece(each.source, answers, answers=True))
+            parts.append(Piece(cell.source, answers, answers=True))
         elif checked:
             current = frozenset()
-            if bare(each.source) not in visible:  # something was written into it
-                parts.append(Piece(each.source, frozenset(), answers=False, check=True))
-        elif each.code:
-            parts.append(Piece(each.source, current, answers=False))
-        elif each.source.lstrip().startswith("#"):  # a heading: the next question
+            if bare(cell.source) not in visible:  # something was written into it
+                parts.append(Piece(cell.source, frozenset(), answers=False, check=True))
+        elif cell.code:
+            parts.append(Piece(cell.source, current, answers=False))
+        elif cell.source.lstrip().startswith("#"):  # a heading: the next question
             current = frozenset()
     for exercise in exercises:
         parts = recognized(parts, exercise)
@@ -161,9 +161,9 @@ def recognized(parts: list[Piece], exercise: Exercise) -> list[Piece]:
     """The pieces, where no cell says that it answers `exercise` those that define what it asks."""
     if any(exercise.name in piece.questions for piece in parts):
         return parts
-    ours = frozenset({exercise.name})
+    question = frozenset({exercise.name})
     return [
-        Piece(piece.source, piece.questions | ours, answers=True)
+        Piece(piece.source, piece.questions | question, answers=True)
         if not piece.check and defines(piece, exercise)
         else piece
         for piece in parts
@@ -254,23 +254,23 @@ def written(cells: Sequence[Cell], assignment: Assignment) -> Written:
     """
     answers: dict[str, list[int]] = {name: [] for name in assignment.open}
     elsewhere: list[int] = []
-    asked, kept = set(), set()
+    digests, present = set(), set()
     current = None
     for number, cell in enumerate(cells):
         current = begins(cell, assignment) or current
-        kept.add(answer_cell(cell))
+        present.add(answer_cell(cell))
         text = bare(cell.source)
-        asked.add(known := digest_of(text))
-        if known in assignment.digests.values() or assignment.handed_out(text):
+        digests.add(digest := digest_of(text))
+        if digest in assignment.digests.values() or assignment.handed_out(text):
             continue
         if current in assignment.open:
             answers[current].append(number)
         elif not cell.code:
             elsewhere.append(number)
-    for name, known in assignment.digests.items():
-        if not answers[name] and not elsewhere and name in kept and known in asked:
+    for name, digest in assignment.digests.items():
+        if not answers[name] and not elsewhere and name in present and digest in digests:
             del answers[name]
-    return Written(answers, elsewhere, [name for name in assignment.open if name not in kept])
+    return Written(answers, elsewhere, [name for name in assignment.open if name not in present])
 
 
 def answer_cell(cell: Cell) -> str | None:

@@ -30,7 +30,7 @@ print("Python", platform.python_version(), *about)
 
 def oldest(requirement: Requirement) -> str:
     """The first series of releases that it allows: `torch>=2.9` gives `torch==2.9.*`."""
-    (low,) = (each.version for each in requirement.specifier if each.operator == ">=")
+    (low,) = (bound.version for bound in requirement.specifier if bound.operator == ">=")
     return f"{requirement.name}=={low}.*"
 
 
@@ -40,14 +40,14 @@ def packages(name: str) -> list[str]:
     needs = asked(groups=False)
     if name == "oldest":
         return [*map(oldest, needs), *tools]
-    return [*(each.name for each in needs), *tools, "-c", str(ROOT / "constraints" / "colab.txt")]
+    return [*(need.name for need in needs), *tools, "-c", str(ROOT / "constraints" / "colab.txt")]
 
 
 def interpreter(version: str) -> str:
     """The Python of that version, or this one where the machine has none such."""
-    found = shutil.which(f"python{version}")
-    if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
-        return found
+    python = shutil.which(f"python{version}")
+    if python and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+        return python
     print(f"no python{version} here: {sys.version.split()[0]} takes its place", flush=True)
     return sys.executable
 

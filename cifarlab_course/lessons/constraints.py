@@ -47,20 +47,20 @@ def installed(requirements: list[Requirement]) -> Iterator[Distribution]:
         marker = requirement.marker
         if marker and not any(marker.evaluate({"extra": extra}) for extra in extras or {""}):
             continue
-        wanted = frozenset(requirement.extras)
-        key = canonicalize_name(requirement.name), wanted
+        own_extras = frozenset(requirement.extras)
+        key = canonicalize_name(requirement.name), own_extras
         if key in seen:
             continue
-        found = distribution(requirement.name)
+        package = distribution(requirement.name)
         if not any(name == key[0] for name, _ in seen):
-            yield found
+            yield package
         seen.add(key)
-        waiting += [(Requirement(line), wanted) for line in found.requires or []]
+        waiting += [(Requirement(line), own_extras) for line in package.requires or []]
 
 
-def licence(found: Distribution) -> str:
+def licence(package: Distribution) -> str:
     """What it says of itself: an expression, classifiers, or the first line of its licence."""
-    about = found.metadata
+    about = package.metadata
     if expressions := about.get_all("License-Expression"):
         return expressions[0]
     classifiers = [
@@ -71,7 +71,7 @@ def licence(found: Distribution) -> str:
     if classifiers:
         return "; ".join(classifiers)
     texts = about.get_all("License") or []
-    for path in found.files or []:
+    for path in package.files or []:
         if path.parent.name == "licenses" and path.name.startswith("LICENSE"):
             texts.append(path.read_text(encoding="utf-8"))
     titles = [text.strip().partition("\n")[0] for text in texts]
@@ -82,11 +82,11 @@ def lines() -> list[str]:
     """One package a line, with its licence as a comment."""
     pins = sorted(
         (
-            canonicalize_name(found.metadata["Name"]),
-            re.sub(r"\+.*", "", found.version),  # "+cpu" and the like are of another source
-            licence(found),
+            canonicalize_name(package.metadata["Name"]),
+            re.sub(r"\+.*", "", package.version),  # "+cpu" and the like are of another source
+            licence(package),
         )
-        for found in installed(asked())
+        for package in installed(asked())
     )
     width = max(len(f"{name}=={version}") for name, version, _ in pins)
     python = ".".join(platform.python_version_tuple()[:2])

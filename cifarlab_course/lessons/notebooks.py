@@ -20,9 +20,10 @@ LINE = 80  # characters of code that the page shows without scrolling
 CHECK = "check"  # tag of a cell that only reassures: left out of the book, folded in a notebook
 ANSWER = "answer"  # tag of the cells that answer the question before them; folded in the book
 FOLDED = "hide-input"  # tag of set-up and imports
-REWRITTEN: set[str] = set()  # lessons that follow the charter; it grows
+REWRITTEN = {"01-meet-cifar-10"}  # lessons that follow the charter; it grows
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
+CHART = '<div class="chart"'  # how a `plots.Chart` begins
 
 
 def source_of_package() -> str:
@@ -167,10 +168,13 @@ def faults_of_showing(notebook: NotebookNode) -> Iterator[str]:
             continue
         if re.search(r"^\s*assert\b", cell.source, re.MULTILINE):
             yield f"{where}: an assert where the reader sees it; tag the cell {CHECK!r}"
+        if cell.source == setup_cell() and FOLDED not in tags:
+            yield f"{where}: set-up on the first screen; tag the cell {FOLDED!r}"
         if FOLDED not in tags and not cell.outputs and not only_defines(cell.source):
             yield f"{where}: it shows nothing"
-        drawn = any(kind in output.get("data", {}) for output in cell.outputs for kind in IMAGES)
-        if drawn and not cell.metadata["mystnb"].get("figure", {}).get("caption"):
+        if any(map(is_picture, cell.outputs)) and not cell.metadata["mystnb"].get("figure", {}).get(
+            "caption"
+        ):
             yield f"{where}: its figure needs a caption in metadata.mystnb.figure.caption"
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     promised = re.search(r"\*\*You will be able to\*\*\n\n((?:- .+\n)+)", text)
@@ -182,6 +186,12 @@ def faults_of_showing(notebook: NotebookNode) -> Iterator[str]:
     for term in re.findall(r"glossary\.md#term-([\w-]+)", text):
         if term not in known:
             yield f"the glossary has no term {term!r}"
+
+
+def is_picture(output: NotebookNode) -> bool:
+    """Does the output need its words from the cell's metadata: an image, or a chart?"""
+    kinds = output.get("data", {})
+    return any(kind in kinds for kind in IMAGES) or CHART in kinds.get("text/html", "")
 
 
 def only_defines(source: str) -> bool:
@@ -208,7 +218,7 @@ def faults_of_code(cell: NotebookNode, number: int) -> Iterator[str]:
             yield f"{where}: a line of {len(line)} characters; a page shows {LINE}"
     for output in cell.outputs:
         kinds = output.get("data", {})
-        if any(kind in kinds for kind in IMAGES):
+        if is_picture(output):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             if len(alt) < 40:
                 yield f"{where}: its figure needs alt text in metadata.mystnb.image.alt"

@@ -29,8 +29,8 @@ def number(record: str, path: str, form: str) -> str:
     """
     file = records.SHIPPED / f"{record}.json"
     if not file.is_file():
-        known = ", ".join(records.names())
-        raise ValueError(f"no record is called {record!r}; there are: {known}.")
+        names = ", ".join(records.names())
+        raise ValueError(f"no record is called {record!r}; there are: {names}.")
     value = schema.read(file)
     try:
         for step in path.split("."):
@@ -46,8 +46,8 @@ def number(record: str, path: str, form: str) -> str:
 def renewed(text: str) -> str:
     """`text` with every marked result as the records have it now."""
     return RESULT.sub(
-        lambda found: (
-            f"<!-- {' '.join(found.groups()[:3])} -->{number(*found.groups()[:3])}<!-- end -->"
+        lambda match: (
+            f"<!-- {' '.join(match.groups()[:3])} -->{number(*match.groups()[:3])}<!-- end -->"
         ),
         text,
     )
@@ -55,14 +55,14 @@ def renewed(text: str) -> str:
 
 def faults(text: str) -> Iterator[str]:
     """Marked results that differ from their record, and measured shares with no source."""
-    for found in RESULT.finditer(text):
+    for match in RESULT.finditer(text):
         try:
-            expected = number(*found.groups()[:3])
+            expected = number(*match.groups()[:3])
         except ValueError as error:
             yield str(error)
             continue
-        if found[4] != expected:
-            yield f"{found[4]!r} stands where {found[1]} says {expected}; run `make lessons`"
+        if match[4] != expected:
+            yield f"{match[4]!r} stands where {match[1]} says {expected}; run `make lessons`"
     for paragraph in RESULT.sub("", text).split("\n\n"):
         if (plain := PLAIN.search(paragraph)) and not CITED.search(paragraph):
             yield f"{plain[0]!r} has no source: mark it as a result of a record, or cite it"

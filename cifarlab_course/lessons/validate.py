@@ -42,7 +42,7 @@ HALF = {"CIFARLAB_PRECISION": "fp16", "CIFARLAB_MEMORY_FORMAT": "channels_last"}
 def modes() -> dict[str, dict[str, str]]:
     """The numeric modes of this machine: a name, and the environment that brings it about."""
     on_cpu = {"CIFARLAB_DEVICE": "cpu"}
-    found = {
+    environments = {
         "CPU, fp32, NCHW": on_cpu | FULL,
         "CPU, bf16, channels_last": on_cpu | BRAIN_FLOAT,
         "CPU, one thread": on_cpu | {"OMP_NUM_THREADS": "1"},
@@ -50,12 +50,12 @@ def modes() -> dict[str, dict[str, str]]:
     }
     if torch.cuda.is_available():
         on_gpu = {"CIFARLAB_DEVICE": "cuda"}
-        found |= {
+        environments |= {
             "GPU, as the engine chooses": on_gpu,
             "GPU, fp32, NCHW": on_gpu | FULL,
             "GPU, fp16, channels_last": on_gpu | HALF,
         }
-    return found
+    return environments
 
 
 def passes(
@@ -80,11 +80,11 @@ def install(folder: Path) -> dict[str, str]:
     subprocess.run([*pip, str(folder), str(ROOT)], check=True)
     environment = {"PYTHONPATH": str(folder), "TQDM_DISABLE": "1"}
     ask = [sys.executable, "-c", "import cifarlab; print(cifarlab.__file__)"]
-    found = subprocess.run(
+    path = subprocess.run(
         ask, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True
     ).stdout
-    if not Path(found).is_relative_to(folder):
-        raise RuntimeError(f"Python takes cifarlab from {found.strip()}, not from {folder}")
+    if not Path(path).is_relative_to(folder):
+        raise RuntimeError(f"Python takes cifarlab from {path.strip()}, not from {folder}")
     return environment
 
 
@@ -186,17 +186,17 @@ def validate(
     Raises: ValueError if there is no such lesson or mode.
     """
     if only not in (None, LONG_TESTS, *(path.stem for path in LESSONS)):
-        known = ", ".join([*(path.stem for path in LESSONS), LONG_TESTS])
-        raise ValueError(f"--only {only}; it is one of: {known}.")
+        names = ", ".join([*(path.stem for path in LESSONS), LONG_TESTS])
+        raise ValueError(f"--only {only}; it is one of: {names}.")
     chosen = {name: env for name, env in modes().items() if name.startswith(mode)}
     if not chosen:
         raise ValueError(f"--mode {mode}; here the modes are: {'; '.join(modes())}.")
     os.environ["CIFARLAB_REQUIRE_DATA"] = "1"  # a skipped lesson is not a validated one
-    if named := os.environ.get("CIFARLAB_DATA"):
-        os.environ["CIFARLAB_DATA"] = os.path.abspath(named)  # lessons run in many folders
+    if data_folder := os.environ.get("CIFARLAB_DATA"):
+        os.environ["CIFARLAB_DATA"] = os.path.abspath(data_folder)  # lessons run in many folders
     today = datetime.datetime.now(datetime.UTC).date()
     device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
-    part = [each for each in (only, mode) if each]  # a part is no whole report
+    part = [choice for choice in (only, mode) if choice]  # a part is no whole report
     title = ": ".join([f"{today}, {records.processor(fastest(device))}", *part])
     name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
     path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"

@@ -1,4 +1,4 @@
-"""Lessons as the book shows them: check cells left out, answers folded behind their question.
+"""Lessons as the book shows them: an opening in a box, no check cells, answers folded.
 
 An answer stands open in the page; `predict.js` folds it, so that without scripts nothing is hidden.
 """
@@ -11,13 +11,28 @@ from cifarlab_course.lessons.notebooks import ANSWER, CHECK
 OPEN = '<details class="answer" open><summary>Show the answer</summary>'
 
 
+FACTS = ("You need", "Time:")  # how the paragraphs begin that follow the list of what one learns
+
+
+def box(doctree: nodes.document) -> None:
+    """Put what a lesson teaches, what it needs and what it takes into one box."""
+    for first in list(doctree.findall(nodes.paragraph)):
+        if first.astext() == "You will be able to":
+            lesson, start = first.parent, first.parent.index(first)
+            end = start + 2  # with its list
+            while end < len(lesson) and lesson[end].astext().startswith(FACTS):
+                end += 1
+            lesson[start:end] = [nodes.container("", *lesson[start:end], classes=["opening"])]
+
+
 def cells(doctree: nodes.document, tag: str) -> list[nodes.container]:
     """The code cells that carry the tag."""
     return [each for each in doctree.findall(nodes.container) if f"tag_{tag}" in each["classes"]]
 
 
 def shape(app: Sphinx, doctree: nodes.document) -> None:
-    """Take the checks out, and fold each run of answers with the paragraph that reads it."""
+    """Box the opening, take the checks out, fold each answer with the paragraph that reads it."""
+    box(doctree)
     for cell in cells(doctree, CHECK):
         cell.parent.remove(cell)
     answers = cells(doctree, ANSWER)
