@@ -478,6 +478,20 @@ def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
     return plot
 
 
+def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
+    """Accuracy of a network whose kernels are cut to rank 1, 2, ...; a line for a name."""
+    plot = Chart(330)
+    axes = plot.subplots()
+    for (name, values), (colour, style) in zip(
+        percent.items(), itertools.cycle(LINES), strict=False
+    ):
+        ranks = range(1, len(values) + 1)
+        axes.plot(ranks, values, style, color=colour, marker="o", markersize=5, label=name)
+    axes.set_ylim(0, 100)
+    _lined(axes, "rank of the kernels", "accuracy (%)")
+    return plot
+
+
 def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     """How often each class (row) was taken for each other (column); (classes, classes) int64."""
     plot = Plot(7.2, 6.2)
@@ -694,4 +708,32 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "layer", "field (pixels)")
+    return plot
+
+
+def field_widths(depths: Sequence[int], widths: Mapping[str, Sequence[float]]) -> Plot:
+    """Widths in pixels against the number of layers, a line for each label."""
+    plot = Chart(330)
+    axes = plot.subplots()
+    for (label, pixels), (colour, style) in zip(
+        widths.items(), itertools.cycle(LINES), strict=False
+    ):
+        axes.plot(depths, pixels, style, color=colour, label=label)
+    _lined(axes, "number of layers", "width (pixels)")
+    return plot
+
+
+def field_shares(found: Mapping[str, Effective]) -> Plot:
+    """Effective fields side by side, each with its own scale and its ellipse of two sigma."""
+    plot = Plot(8.4, 3.2)
+    panels = plot.subplots(1, len(found), squeeze=False)[0]
+    for axes, (label, effective) in zip(panels, found.items(), strict=True):
+        axes.imshow(effective.share, cmap="cividis", interpolation="nearest")
+        (y, x), (height, width) = effective.centre, effective.sigma
+        for colour, style, thickness in (("white", "-", 5), (ORANGE, "--", 2.5)):
+            ellipse = Ellipse((x, y), 4 * width, 4 * height, fill=False)
+            ellipse.set(edgecolor=colour, linestyle=style, linewidth=thickness)
+            axes.add_patch(ellipse)
+        _bare(axes)
+        axes.set_title(f"{label}\nsigma {height:.1f} and {width:.1f}", fontsize=FONT_SIZE)
     return plot

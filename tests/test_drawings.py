@@ -24,6 +24,13 @@ def test_a_drawing_is_well_formed_and_says_what_it_shows():
     assert FONT_SIZE >= 16
 
 
+def test_dots_and_lines_lie_where_they_are_told():
+    found = tree(Drawing(300, 90, **WORDS).line(10, 20, 30, 40).dot(30, 40, SECOND))
+    line, dot = found[0]
+    assert [line.attrib[end] for end in ("x1", "y1", "x2", "y2")] == ["10", "20", "30", "40"]
+    assert [dot.attrib[name] for name in ("cx", "cy", "fill")] == ["30", "40", SECOND]
+
+
 @pytest.mark.parametrize("given", [{"alt": " "}, {"caption": ""}])
 def test_a_drawing_without_its_words_is_refused(given):
     with pytest.raises(ValueError, match="alt text and its caption"):

@@ -438,6 +438,7 @@ def test_the_stepper_shows_pixels_products_and_their_sum_and_takes_other_weights
     expect(page.locator(".sum")).to_have_text("Sum: 28")  # (8 - 1) (1 + 2 + 1)
     expect(page.get_by_role("gridcell", name="Output 3, 3")).to_have_text("28")
     expect(page.get_by_role("gridcell", name="Output 3, 1")).to_have_text("0")
+    page.get_by_role("gridcell", name="Input 0, 0").focus()  # the last output keeps its products
     page.get_by_label("Weight 1, 2").fill("5")
     expect(page.locator(".sum")).to_have_text("Sum: 52")  # 3 times 8 more
     expect(page.get_by_role("combobox", name="Weights")).to_have_value("your own")

@@ -66,6 +66,12 @@ CHARTS = {
     "runs": lambda: plots.runs(ARMS),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
+    "accuracy_by_rank": lambda: plots.accuracy_by_rank(
+        {"depthwise first": [17.1, 50, 78], "pointwise first": [13, 53, 78]}
+    ),
+    "field_widths": lambda: plots.field_widths(
+        [1, 40, 80], {"theoretical": [3, 81, 161], "effective: two sigma": [3, 20, 29]}
+    ),
     "within_and_between": lambda: plots.within_and_between(
         np.linspace(0, 1, 200) ** 2, np.linspace(0.1, 0.3, 200)
     ),
@@ -195,6 +201,14 @@ def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
     assert list(found) == ["trained", "random"]
 
 
+def test_accuracy_stands_at_its_rank_counted_from_one():
+    plot = plots.accuracy_by_rank({"reading": [15.0, 50.0, 85.5], "writing": [13.0, 44.0, 84.0]})
+    found = {line.get_label(): line.get_data() for line in plot.axes[0].lines}
+    assert [list(values) for values in found["reading"]] == [[1, 2, 3], [15, 50, 85.5]]
+    assert list(found["writing"][1]) == [13, 44, 84]
+    assert plot.axes[0].get_ylim() == (0, 100)
+
+
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
     arms = {
         "a": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79.0, 83.0]},
@@ -224,6 +238,27 @@ def test_layers_are_counted_in_whole_numbers():
     row = receptive_field.Row("a", (8, 8), (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
     plot = plots.field_growth({"five of them": [row] * 5})
     assert all(tick == int(tick) for tick in plot.axes[0].get_xticks())
+
+
+def test_widths_are_drawn_against_the_number_of_layers():
+    plot = plots.field_widths([1, 4], {"on paper": [3, 9], "effective": [2.5, 5]})
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in plot.axes[0].lines}
+    assert drawn == {"on paper": [[1, 3], [4, 9]], "effective": [[1, 2.5], [4, 5]]}
+
+
+def test_effective_fields_stand_side_by_side_with_their_sigmas():
+    share = np.eye(8) / 8
+    found = {"a": receptive_field.Effective(share, (3, 4), (1.5, 2), 0.9)}
+    found["b"] = receptive_field.Effective(share[::-1], (3, 4), (1, 0.5), 0.9)
+    plot = plots.field_shares(found)
+    assert [axes.get_title() for axes in plot.axes] == [
+        "a\nsigma 1.5 and 2.0",
+        "b\nsigma 1.0 and 0.5",
+    ]
+    first, second = shown(plot)
+    assert (first == share).all() and (second == share[::-1]).all()
+    ellipse = plot.axes[0].patches[-1]
+    assert (ellipse.get_width(), ellipse.get_height()) == (8, 6)
 
 
 @pytest.mark.slow

@@ -427,6 +427,16 @@ def test_a_benchmark_says_where_and_when_it_was_measured_and_is_no_record_of_a_r
     assert "separable" not in records.names()
 
 
+def test_the_ranks_end_with_the_network_as_it_is_and_keep_more_and_more():
+    """The lesson prints the ranks 1 to 9 of both orders."""
+    found = records.benchmark("rank")
+    for order in found["orders"].values():
+        assert len(order["right"]) == len(order["squares_kept"]) == 9
+        assert order["squares_kept"] == sorted(order["squares_kept"])
+        assert order["accuracy"] == [100 * right / found["count"] for right in order["right"]]
+        assert order["accuracy"][-1] == found["accuracy_uncut"]
+
+
 def test_a_record_without_loads_is_json_that_other_readers_take(begun, tmp_path):
     """Windows has no load average; JSON has no NaN."""
     record = records.extend(begun, epoch(1, load=None))

@@ -34,6 +34,15 @@ def test_a_changed_record_is_noticed_and_written_into_the_text(shipped):
     assert results.renewed(MARKED) == MARKED.replace("80.12", "81.50")
 
 
+def test_a_number_of_a_benchmark_can_be_marked_too(shipped):
+    folder = shipped.parent / "benchmarks"
+    folder.mkdir()
+    (folder / "rank.json").write_text('{"accuracy": [17.14, 90.26]}')
+    marked = "<!-- benchmarks/rank accuracy.1 .1f -->90.3<!-- end --> %"
+    assert list(results.faults(marked)) == []
+    assert ["90.3" in fault for fault in results.faults(marked.replace("90.3", "90.4"))] == [True]
+
+
 @pytest.mark.parametrize(
     ("mark", "hint"),
     [

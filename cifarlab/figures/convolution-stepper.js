@@ -274,6 +274,7 @@ dd { margin: 0 0 0.5rem; }
     sums = outputs(pixels, weights, values);
     fill(input, pixels, 14, 0, 9);
     pick(shown.side, shown.place);
+    kernel.meet(placeOf(player.frame));
   };
 
   /** Light the cell `place` of one board, and those of the other that it reads or is read by. */

@@ -389,5 +389,5 @@ def straight(input: Feature):
 def mix(op: Operation, *values, **more) -> tuple[Feature, ...]:
     """One unit, which sees what all units of all inputs see, in each result."""
     inputs = [(f, [None] * len(f.shape)) for f in features((values, more))]
-    one = combine(op, inputs, ())
-    return tuple(Feature(one.grid, plain(shape)) for shape in op.shapes)
+    unit = combine(op, inputs, ())
+    return tuple(Feature(unit.grid, plain(shape)) for shape in op.shapes)

@@ -179,8 +179,8 @@ def apply(op: Operation, args: tuple, kwargs: dict[str, Any]) -> tuple[Feature, 
     rule = RULES.get(name, mix if alike else None)
     if rule is None:
         close = difflib.get_close_matches(name, RULES, n=3, cutoff=0.6)
-        near = f"; there are rules for {', '.join(close)}" if close else ""
-        raise op.unsupported(f"has no rule{near}")
+        suggestion = f"; there are rules for {', '.join(close)}" if close else ""
+        raise op.unsupported(f"has no rule{suggestion}")
     first = kwargs.get("input", args[0] if args else None)
     if rule in MANY or inputs == [first]:
         result = rule(op, *args, **kwargs)

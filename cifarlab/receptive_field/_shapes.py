@@ -451,7 +451,7 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
         moving: list[int | None] = [a for a in sorted(input.held) if input.grid.units[a] > 1]
         for axis in moving or [None]:
             tensors = [torch.zeros(other.shape, dtype=torch.int64) for other in inputs]
-            tensors[n] = numbers(input, axis)
+            tensors[n] = unit_numbers(input, axis)
             seen.append((n, axis, place(*tensors).reshape(shape).numpy() - 1))
     deciding = [
         d
@@ -495,7 +495,7 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     return Feature(Grid(units, links, None, loose), dimensions)
 
 
-def numbers(input: Feature, axis: int | None) -> Tensor:
+def unit_numbers(input: Feature, axis: int | None) -> Tensor:
     """For each element of a tensor, the unit on `axis` that it belongs to, from 1."""
     parts = [part for parts in input.dimensions for part in parts]
     count = torch.ones([part.size for part in parts], dtype=torch.int64)

@@ -322,8 +322,8 @@ def grid_sample(op, input, grid, mode="bilinear", padding_mode="zeros", align_co
             continue
         at = grid[0, ..., 0 if own[axis] == -1 else 1].double().flatten()
         place = (at + 1) * (size - 1) / 2 if align_corners else ((at + 1) * size - 1) / 2
-        near = place.round()  # what rounding has moved off a unit weighs next to nothing
-        place = torch.where((place - near).abs() < 1e-4, near, place)
+        rounded = place.round()  # what rounding has moved off a unit weighs next to nothing
+        place = torch.where((place - rounded).abs() < 1e-4, rounded, place)
         if mode == "nearest":
             taps = place.round()[:, None]
         else:
