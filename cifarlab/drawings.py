@@ -66,6 +66,16 @@ class Drawing:
                 )
         return self
 
+    def words(
+        self, x: float, y: float, rows: Sequence[Sequence[str]], *, side: float = 16
+    ) -> "Drawing":
+        """What stands in the squares of a grid at that place, by row; a text is a row of letters."""
+        for row, entries in enumerate(rows):
+            for column, entry in enumerate(entries):
+                middle = x + side * (column + 0.5)
+                self.text(middle, y + side * (row + 0.5) + 6, entry, anchor="middle")
+        return self
+
     def stack(
         self, x: float, y: float, *, colours: Sequence[str], side: float = 46, shift: float = 9
     ) -> "Drawing":

@@ -40,3 +40,13 @@ def test_a_drawing_without_its_words_is_refused(given):
 def test_a_drawing_too_wide_for_a_small_screen_is_refused():
     with pytest.raises(ValueError, match="300 pixels"):
         Drawing(WIDEST + 1, 10, **WORDS)
+
+
+def test_words_stand_in_the_squares_of_their_grid():
+    plan = Drawing(300, 90, **WORDS).grid(10, 20, rows=2, columns=2, side=30)
+    plan.words(10, 20, [["1", "2"], "xy"], side=30)
+    texts = [part for part in tree(plan).iter() if part.tag.endswith("text")]
+    assert [part.text for part in texts] == ["1", "2", "x", "y"]
+    places = [(float(part.attrib["x"]), float(part.attrib["y"])) for part in texts]
+    assert places == [(25, 41), (55, 41), (25, 71), (55, 71)]
+    assert {part.attrib["text-anchor"] for part in texts} == {"middle"}

@@ -23,6 +23,7 @@ FOLDED = "hide-input"  # tag of set-up and imports
 # Lessons that follow the charter; it grows.
 REWRITTEN = {
     "01-meet-cifar-10",
+    "02-convolution-arithmetic",
     "03-receptive-fields",
     "05-depthwise-separable-convolutions",
 }
