@@ -123,9 +123,10 @@ class Drawing:
         return self.text(x + width / 2, y + 24, words, anchor="middle") if words else self
 
     def _repr_html_(self) -> str:
+        around = f"-1 -1 {self.width + 2} {self.height + 2}"  # for lines that lie on the edge
         return (
-            f'<figure class="drawing" style="margin: 1rem 0; max-width: {2 * self.width}px">'
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '
+            f'<figure class="drawing" style="margin: 1rem 0; max-width: {7 * self.width // 5}px">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{around}" '
             f'role="img" aria-label="{html.escape(self.alt)}" font-size="{FONT_SIZE}" '
             f'font-family="inherit" style="width: 100%; min-width: {self.width}px">'
             f"{''.join(self.parts)}</svg>"
