@@ -69,7 +69,7 @@ class Drawing:
     def words(
         self, x: float, y: float, rows: Sequence[Sequence[str]], *, side: float = 16
     ) -> "Drawing":
-        """What stands in the squares of a grid at that place, by row; a text is a row of letters."""
+        """What stands in the squares of a grid there, by row; a text is a row of letters."""
         for row, entries in enumerate(rows):
             for column, entry in enumerate(entries):
                 middle = x + side * (column + 0.5)
