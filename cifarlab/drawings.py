@@ -95,6 +95,17 @@ class Drawing:
         )
         return self
 
+    def line(self, x: float, y: float, to_x: float, to_y: float) -> "Drawing":
+        """A thin straight line, for what is connected."""
+        ends = f'x1="{x}" y1="{y}" x2="{to_x}" y2="{to_y}"'
+        self.parts.append(f'<line {ends} stroke="{PLAIN}" stroke-opacity="0.5"/>')
+        return self
+
+    def dot(self, x: float, y: float, colour: str = FIRST) -> "Drawing":
+        """A dot with its centre there, such as one unit of a layer."""
+        self.parts.append(f'<circle cx="{x}" cy="{y}" r="5" fill="{colour}"/>')
+        return self
+
     def bracket(self, x: float, y: float, width: float, words: str = "") -> "Drawing":
         """A bracket under something, with words below."""
         path = f"M{x},{y} v6 h{width} v-6"

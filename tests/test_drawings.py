@@ -33,3 +33,10 @@ def test_a_drawing_without_its_words_is_refused(given):
 def test_a_drawing_too_wide_for_a_small_screen_is_refused():
     with pytest.raises(ValueError, match="300 pixels"):
         Drawing(WIDEST + 1, 10, **WORDS)
+
+
+def test_lines_and_dots_lie_where_they_are_put():
+    plan = Drawing(40, 40, **WORDS).line(1, 2, 30, 4).dot(30, 4, SECOND)
+    line, dot = tree(plan)[0]
+    assert [line.attrib[name] for name in ("x1", "y1", "x2", "y2")] == ["1", "2", "30", "4"]
+    assert (dot.attrib["cx"], dot.attrib["cy"], dot.attrib["fill"]) == ("30", "4", SECOND)

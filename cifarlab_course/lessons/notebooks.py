@@ -20,7 +20,8 @@ LINE = 80  # characters of code that the page shows without scrolling
 CHECK = "check"  # tag of a cell that only reassures: left out of the book, folded in a notebook
 ANSWER = "answer"  # tag of the cells that answer the question before them; folded in the book
 FOLDED = "hide-input"  # tag of set-up and imports
-REWRITTEN = {"01-meet-cifar-10"}  # lessons that follow the charter; it grows
+# Lessons that follow the charter; it grows.
+REWRITTEN = {"01-meet-cifar-10", "04-dilated-convolutions"}
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 CHART = '<div class="chart"'  # how a `plots.Chart` begins
