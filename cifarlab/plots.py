@@ -687,6 +687,25 @@ def field_effective(image: np.ndarray, effective: Effective, box: Box, source: s
     return plot
 
 
+def paths(shares: Mapping[str, Sequence[float]]) -> Plot:
+    """What share of a unit's paths leads to each pixel of its field, along one axis.
+
+    The shares are between 0 and 1, an odd number of them for each name: the unit is in the middle.
+    """
+    plot = Chart(300)
+    axes = plot.subplots()
+    looks = itertools.cycle(zip(LINES, "osD^", strict=True))
+    for (name, values), ((colour, style), marker) in zip(shares.items(), looks, strict=False):
+        side = len(values) // 2
+        percent = [100 * value for value in values]
+        places = range(-side, side + 1)
+        axes.plot(places, percent, style, marker=marker, markersize=5, color=colour, label=name)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _lined(axes, "pixels from the unit", "share of the paths (%)")
+    return plot
+
+
 def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) -> Plot:
     """Height of the field, layer by layer, a line for each table; `image` is its height."""
     plot = Chart(300)

@@ -89,6 +89,7 @@ CHARTS = {
     "confidences": lambda: plots.confidences(
         {"noise": torch.linspace(0, 1, 99), "cats": torch.ones(9)}
     ),
+    "paths": lambda: plots.paths({"plain": [0.25, 0.5, 0.25], "dilated": [0.5, 0, 0.5]}),
     "field growth": lambda: plots.field_growth({"five of them": [ROW] * 5}, image=32),
 }
 every_chart = pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
@@ -232,6 +233,12 @@ def test_a_gallery_does_not_cut_off_captions_of_several_lines(split, lines):
     plot.canvas.draw()
     for axes in plot.axes:
         assert axes.title.get_window_extent().y1 < plot.bbox.y1
+
+
+def test_the_unit_stands_in_the_middle_of_its_paths():
+    (line,) = plots.paths({"ends only": [0.5, 0, 0, 0, 0.5]}).axes[0].lines
+    assert line.get_xdata().tolist() == [-2, -1, 0, 1, 2]
+    assert line.get_ydata().tolist() == [50, 0, 0, 0, 50]
 
 
 def test_layers_are_counted_in_whole_numbers():

@@ -25,6 +25,7 @@ REWRITTEN = {
     "01-meet-cifar-10",
     "02-convolution-arithmetic",
     "03-receptive-fields",
+    "04-dilated-convolutions",
     "05-depthwise-separable-convolutions",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
