@@ -101,7 +101,7 @@ LESSON = "lessons/03-receptive-fields.html"
 
 def test_an_answer_is_folded_until_it_is_asked_for_and_holds_the_words_that_read_it(visit):
     page = visit(LESSON)
-    words, first = page.get_by_text("Five, for neighbours share"), page.locator(".answer").first
+    words, first = page.get_by_text("five, because neighbours share"), page.locator(".answer").first
     expect(words).to_be_hidden()
     first.get_by_text("Show the answer").focus()
     page.keyboard.press("Enter")
@@ -121,8 +121,8 @@ def test_a_guess_is_kept_while_one_reads_on_and_leaves_the_page_nowhere(visit):
 
 def test_without_scripts_and_on_paper_answers_lie_open(visit):
     page = visit(LESSON, java_script_enabled=False)
-    expect(page.get_by_text("Five, for neighbours share")).to_be_visible()
-    assert squeezed("Five, for neighbours share") in printed(visit(LESSON))
+    expect(page.get_by_text("five, because neighbours share")).to_be_visible()
+    assert squeezed("five, because neighbours share") in printed(visit(LESSON))
 
 
 def test_every_prediction_of_every_lesson_has_its_answer_folded():
