@@ -462,22 +462,6 @@ def by_row(
     return plot
 
 
-def singular_values(shares: Mapping[str, Sequence[float]]) -> Plot:
-    """What share of the squared weights (0 to 1) each singular value holds, a line for a name."""
-    plot = Chart(300)
-    axes = plot.subplots()
-    for (name, values), (colour, style) in zip(
-        shares.items(), itertools.cycle(LINES), strict=False
-    ):
-        percent = [100 * value for value in values]
-        numbers = range(1, len(values) + 1)
-        axes.plot(numbers, percent, style, color=colour, marker="o", markersize=5, label=name)
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _lined(axes, "number of the singular value", "share of the squares (%)")
-    return plot
-
-
 def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
     """Accuracy of a network whose kernels are cut to rank 1, 2, ...; a line for a name."""
     plot = Chart(330)

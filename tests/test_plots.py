@@ -78,9 +78,6 @@ CHARTS = {
     "by row": lambda: plots.by_row(
         {"one": [0.1, 0.2], "another": [0.3, 0.4]}, ["cat", "automobile"], "share of the pixels"
     ),
-    "singular values": lambda: plots.singular_values(
-        {f"{which} first": [0.75, 0.25] for which in ("pointwise", "depthwise", "nothing")}
-    ),
     "reliability": lambda: plots.reliability(
         diagnostics.Calibration(
             torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), torch.tensor([4, 6]), 0.2
@@ -193,13 +190,6 @@ def test_shares_become_per_cent_at_the_height_of_their_row(from_zero):
     assert len({line.get_marker() for line in axes.lines}) == 2  # not colour alone
     assert "share (%)" in texts(plot)
     assert (axes.get_xlim()[0] == 0) == from_zero
-
-
-def test_singular_values_are_numbered_from_one_and_shown_as_per_cent():
-    plot = plots.singular_values({"trained": [0.75, 0.25], "random": [0.5, 0.5]})
-    found = {line.get_label(): line.get_data() for line in plot.axes[0].lines}
-    assert [list(values) for values in found["trained"]] == [[1, 2], [75, 25]]
-    assert list(found) == ["trained", "random"]
 
 
 def test_accuracy_stands_at_its_rank_counted_from_one():
@@ -399,7 +389,7 @@ def test_maps_without_negative_numbers_begin_at_black_and_others_have_zero_in_th
 @pytest.mark.parametrize("count", [1, 5, 9])
 def test_every_series_is_drawn_however_many_there_are(count):
     shares = {f"series {number}": [0.1, 0.2] for number in range(count)}
-    for plot in (plots.by_row(shares, ["one", "two"], "accuracy"), plots.singular_values(shares)):
+    for plot in (plots.by_row(shares, ["one", "two"], "accuracy"), plots.accuracy_by_rank(shares)):
         assert len(plot.axes[0].lines) == count
 
 
