@@ -374,15 +374,29 @@ def runs(arms: Mapping[str, Mapping]) -> Plot:
     `arms` are by the name to show, each as `records.experiment` has it. A bar spans the interval
     of the mean, where there is one.
     """
-    plot = Chart(62 + _written(list(arms))[1] * len(arms))
+    accuracies = {name: [run["test_accuracy"] for run in arm["runs"]] for name, arm in arms.items()}
+    intervals = {name: arm["interval"] for name, arm in arms.items() if arm["interval"]}
+    return dots(accuracies, intervals, "test accuracy (%)")
+
+
+def dots(
+    values: Mapping[str, Sequence[float]], intervals: Mapping[str, Sequence[float]], what: str
+) -> Plot:
+    """A row for each name, a dot for each of its values, a bar for its interval (low, high).
+
+    A thin line marks 0 where values or intervals lie on both sides of it, or end there.
+    """
+    plot = Chart(62 + _written(list(values))[1] * len(values))
     axes = plot.subplots()
-    for row, arm in enumerate(arms.values()):
-        if arm["interval"]:
-            ends, rows = arm["interval"], [row, row]
+    for row, (name, series) in enumerate(values.items()):
+        if name in intervals:
+            ends, rows = intervals[name], [row, row]
             axes.plot(ends, rows, color=ORANGE, alpha=0.4, linewidth=7, solid_capstyle="butt")
-        accuracies = [run["test_accuracy"] for run in arm["runs"]]
-        axes.plot(accuracies, [row] * len(accuracies), "o", color=BLUE, markersize=6, alpha=0.85)
-    _named_rows(axes, list(arms), "test accuracy (%)")
+        axes.plot(series, [row] * len(series), "o", color=BLUE, markersize=6, alpha=0.85)
+    low, high = axes.get_xlim()
+    if low <= 0 <= high:
+        axes.axvline(0, color=GREY, linewidth=1)
+    _named_rows(axes, list(values), what)
     return plot
 
 

@@ -64,6 +64,7 @@ ARMS = {
 CHARTS = {
     "learning curves": lambda: plots.learning_curves(history(30, range(2, 31)), [(9, 99)], "2023"),
     "runs": lambda: plots.runs(ARMS),
+    "dots": lambda: plots.dots({"a": [-1, 2]}, {"a": (-3, 4)}, "points above the rest"),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
     "accuracy_by_rank": lambda: plots.accuracy_by_rank(
@@ -384,6 +385,17 @@ def test_maps_without_negative_numbers_begin_at_black_and_others_have_zero_in_th
     assert edges.get_clim() == (-3, 3)
     assert np.array_equal(edges.get_array(), maps["edges"])
     assert texts(plot).count("sum") == 2  # a scale for each
+
+
+@pytest.mark.parametrize(
+    ("interval", "marked"), [((0.5, 3.5), False), ((-0.5, 3.5), True), ((-3.0, -1.0), True)]
+)
+def test_dots_lie_on_their_interval_and_0_is_marked_where_it_is_in_sight(interval, marked):
+    plot = plots.dots({"a": [1, 2], "b": [3]}, {"a": interval}, "points")
+    lines = [[list(axis) for axis in line.get_data()] for line in plot.axes[0].lines]
+    assert lines[:3] == [[list(interval), [0, 0]], [[1, 2], [0, 0]], [[3], [1]]]
+    assert [line[0] for line in lines[3:]] == [[0, 0]] * marked
+    assert "points" in texts(plot)
 
 
 @pytest.mark.parametrize("count", [1, 5, 9])

@@ -27,6 +27,7 @@ REWRITTEN = {
     "03-receptive-fields",
     "04-dilated-convolutions",
     "05-depthwise-separable-convolutions",
+    "06-dilated-versus-depthwise-separable",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
