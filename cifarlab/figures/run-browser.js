@@ -108,7 +108,7 @@ table { border-collapse: collapse; font-size: 0.9375rem; width: 100%; }
 caption { font-weight: 600; padding: 0.3rem; text-align: left; }
 .title { padding: 0.3rem; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.2rem 0.4rem; text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; }
+th, td { overflow-wrap: anywhere; }
 tbody th { font-weight: inherit; }
 .differs td, .differs th { background: var(--faint); font-weight: 600; }
 `, (root, given) => {
