@@ -166,6 +166,14 @@ def _bare(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
+def _curves(axes: Axes, curves: Mapping[str, Sequence], **look: Any) -> None:
+    """A curve (x, y) for each name, in the colours and styles of LINES in turn."""
+    for (name, (x, y)), (colour, style) in zip(
+        curves.items(), itertools.cycle(LINES), strict=False
+    ):
+        axes.plot(x, y, style, color=colour, label=name, **look)
+
+
 def _lined(axes: Axes, x: str, y: str) -> None:
     """A panel of a chart, with words at its axes: `y` lies above, to be read without turning."""
     axes.set_xlabel(x, fontsize=Chart.WORDS, loc="right")
@@ -480,11 +488,8 @@ def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
     """Accuracy of a network whose kernels are cut to rank 1, 2, ...; a line for a name."""
     plot = Chart(330)
     axes = plot.subplots()
-    for (name, values), (colour, style) in zip(
-        percent.items(), itertools.cycle(LINES), strict=False
-    ):
-        ranks = range(1, len(values) + 1)
-        axes.plot(ranks, values, style, color=colour, marker="o", markersize=5, label=name)
+    curves = {name: (range(1, len(values) + 1), values) for name, values in percent.items()}
+    _curves(axes, curves, marker="o", markersize=5)
     axes.set_ylim(0, 100)
     _lined(axes, "rank of the kernels", "accuracy (%)")
     return plot
@@ -708,11 +713,11 @@ def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) 
     """Height of the field, layer by layer, a line for each table; `image` is its height."""
     plot = Chart(300)
     axes = plot.subplots()
-    for (label, rows), (colour, style) in zip(tables.items(), itertools.cycle(LINES), strict=False):
+    curves = {}
+    for label, rows in tables.items():
         known = [(number, row.size[0]) for number, row in enumerate(rows, 1) if row.size[0]]
-        axes.plot(
-            *zip(*known, strict=True), style, color=colour, marker="o", markersize=4, label=label
-        )
+        curves[label] = tuple(zip(*known, strict=True))
+    _curves(axes, curves, marker="o", markersize=4)
     if image is not None:
         axes.axhline(image, color=GREY, linewidth=1)
         axes.annotate(
@@ -732,10 +737,7 @@ def field_widths(depths: Sequence[int], widths: Mapping[str, Sequence[float]]) -
     """Widths in pixels against the number of layers, a line for each label."""
     plot = Chart(330)
     axes = plot.subplots()
-    for (label, pixels), (colour, style) in zip(
-        widths.items(), itertools.cycle(LINES), strict=False
-    ):
-        axes.plot(depths, pixels, style, color=colour, label=label)
+    _curves(axes, {label: (depths, pixels) for label, pixels in widths.items()})
     _lined(axes, "number of layers", "width (pixels)")
     return plot
 

@@ -157,11 +157,13 @@ tbody th { font-weight: inherit; }
   /** The last epoch of the runs, planned or run. */
   const lastEpoch = () => Math.max(...chosen().map(
     ({ recipe, history }) => Math.max(recipe.epochs ?? 1, ...history.epochs)));
+  /** The first epoch that is shown. */
+  const firstEpoch = () => (zoom.checked ? Math.ceil((lastEpoch() + 1) / 2) : 1);
 
   const draw = (curves) => {
     const width = Math.max(chart.clientWidth, 240);
     const end = lastEpoch();
-    const begin = zoom.checked ? Math.ceil((end + 1) / 2) : 1;
+    const begin = firstEpoch();
     curves = curves.map((points) => points.filter(([epoch]) => epoch >= begin));
     const points = curves.flat();
     if (points.length === 0) {
@@ -218,7 +220,7 @@ tbody th { font-weight: inherit; }
     chart.onpointerdown = chart.onpointermove = ({ buttons, clientX }) => {
       if (buttons !== 1) return;
       const share = (clientX - chart.getBoundingClientRect().left - EDGE.left) / (width - EDGE.left - EDGE.right);
-      cursor.set("epoch", Math.round(begin + share * (end - begin)), end, begin);
+      cursor.set("epoch", Math.round(begin + share * (end - begin)));
       redraw();
     };
   };
@@ -284,8 +286,7 @@ tbody th { font-weight: inherit; }
   };
   /** Other epochs are shown: the slider is as long as the axis. */
   const span = () => {
-    const end = lastEpoch();
-    cursor.set("epoch", cursor.values.epoch, end, zoom.checked ? Math.ceil((end + 1) / 2) : 1);
+    cursor.set("epoch", cursor.values.epoch, lastEpoch(), firstEpoch());
     redraw();
   };
   /** Other runs: another last epoch, other settings. */
