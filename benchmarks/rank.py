@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import machine
-from cifarlab import data, records
-from cifarlab.numerics import Numerics
+from cifarlab import data, engine, records
 
 NETWORK = "baseline-seed0"
 AXES = {"depthwise first": 1, "pointwise first": 0}  # the axis whose channels keep their patterns
@@ -64,19 +63,6 @@ def shuffled(weights: Tensor) -> Tensor:
     return kernels[torch.randperm(len(kernels))].view_as(weights)
 
 
-@torch.inference_mode()
-def right(numerics: Numerics, network: nn.Module, split: data.Split) -> int:
-    """How many images of `split` the network, as it stands, gets right."""
-    recipe = records.load(NETWORK).recipe
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
-    found = 0
-    for start in range(0, len(split), BATCH):
-        pixels = torch.from_numpy(split.images[start : start + BATCH]).movedim(3, 1) / 255
-        guesses = numerics.compute(network, (pixels - mean) / std).argmax(dim=1)
-        found += int((guesses == torch.from_numpy(split.labels[start : start + BATCH])).sum())
-    return found
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -85,7 +71,10 @@ def main() -> None:
     numerics = machine.one_thread()
     torch.manual_seed(0)
     _, validation = data.split_validation(data.load()[0])
-    split = validation.take(range(count))
+    recipe = records.load(NETWORK).recipe
+    batches = data.batches(
+        validation.take(range(count)), data.pipeline(mean=recipe.mean, std=recipe.std), BATCH
+    )
     network = numerics.place(records.load_network(NETWORK).eval())
     layers = dense_layers(network)
     whole = [layer.weight.detach().clone() for layer in layers]
@@ -110,8 +99,8 @@ def main() -> None:
         for name, axis in AXES.items():
             for layer, weights in zip(layers, whole, strict=True):
                 layer.weight.data = cut(weights, rank, axis)
-            numerics.place(network)
-            found["orders"][name]["right"].append(right(numerics, network, split))
+            score = engine.evaluate(network, batches, numerics)
+            found["orders"][name]["right"].append(round(score.accuracy * count / 100))
             print(rank, name, found["orders"][name]["right"][-1], flush=True)
     for order in found["orders"].values():
         order["accuracy"] = [100 * some / count for some in order["right"]]
