@@ -90,6 +90,43 @@ def test_what_are_no_log_probabilities_are_refused(value):
         diagnostics.calibration(scores, LABELS)
 
 
+def test_luck_gives_the_error_of_a_network_that_means_what_it_says():
+    """All guesses 0.8 sure: by luck a share p of n is right, with a mean distance from 0.8 of
+    sqrt(2 p (1 - p) / (pi n)). 400 draws have it within a tenth, twice a standard error."""
+    torch.manual_seed(0)
+    errors = diagnostics.lucky_errors(two_classes([0.8] * 1000), bins=10, draws=400)
+    assert errors.shape == (400,)
+    assert errors.mean().item() == pytest.approx(math.sqrt(2 * 0.16 / (math.pi * 1000)), rel=0.1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 4.0])
+def test_the_best_temperature_is_the_one_that_scores_were_multiplied_by(temperature):
+    """50,000 labels drawn from the probabilities, which are then sharpened or flattened."""
+    torch.manual_seed(0)
+    scores = 2 * torch.randn(50_000, 4)
+    labels = torch.multinomial(scores.softmax(dim=1), 1).flatten()
+    changed = (scores * temperature).log_softmax(dim=1)
+    assert diagnostics.best_temperature(changed, labels) == pytest.approx(temperature, rel=0.03)
+
+
+# ------------------------------------------------------------------- the known and the unknown
+
+
+def test_auroc_by_hand():
+    """Six pairs: five in the right order, one equal."""
+    known, unknown = torch.tensor([0.9, 0.8, 0.5]), torch.tensor([0.5, 0.1])
+    assert diagnostics.auroc(known, unknown) == pytest.approx(5.5 / 6)
+    assert diagnostics.auroc(unknown, known) == pytest.approx(0.5 / 6)
+    assert diagnostics.auroc(known, known) == 0.5
+
+
+@pytest.mark.parametrize("empty", ["known", "unknown"])
+def test_auroc_of_nothing_is_refused(empty):
+    values = {"known": torch.ones(2), "unknown": torch.ones(2), empty: torch.ones(0)}
+    with pytest.raises(ValueError, match=f"{empty} is empty"):
+        diagnostics.auroc(**values)
+
+
 # --------------------------------------------------------------------- class activation maps
 
 

@@ -340,7 +340,7 @@ def test_an_assignment_without_its_line_can_be_named(tmp_path, runner):
     asked = assignment.make(EXERCISES, SECRET)
     right = {each.name: expected(runner, each) for each in asked.exercises}
     data = json.dumps(draft.notebook).encode()
-    result = grade.graded(data, asked, right, lambda: Lent(runner))
+    result = grade.graded(submission.read(data), asked, right, lambda: Lent(runner))
     assert sum(mark.points for marks in result.marks.values() for mark in marks) == 9
 
 
@@ -369,12 +369,26 @@ class Lent:
         pass
 
 
+@pytest.mark.parametrize(("characters", "kept"), [(100, True), (2 * grade.SMALL, False)])
+def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, characters, kept):
+    """All notebooks of a class at once might not fit into memory; its points are the same."""
+    path = tmp_path / "anna" / "assignment.ipynb"
+    save(Draft().first("#" * characters), path)
+    folder = grade.opened(Learner("anna", places=(path.parent,)))
+    (candidate,) = folder.candidates
+    assert (candidate.notebook is not None) == kept
+    handed_in = grade.chosen(folder, ASKED)
+    results = grade.Kept(tmp_path / "results.jsonl")
+    graded = grade.grade([handed_in], ASKED, results, lambda: Lent(runner), seconds=30, jobs=1)
+    assert sum(mark.points for marks in graded["anna"].marks.values() for mark in marks) == 9
+
+
 def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     names = [path.stem for path in master.MASTERS]
     asked = assignment.make(names, "autumn")
     right = {each.name: expected(runner, each) for each in asked.exercises}
     data = nbformat.writes(assignment.notebook(asked, [], "All", solved=True)).encode()
-    result = grade.graded(data, asked, right, lambda: Lent(runner))
+    result = grade.graded(submission.read(data), asked, right, lambda: Lent(runner))
     got = {name: sum(mark.points for mark in marks) for name, marks in result.marks.items()}
     assert got == asked.most
     assert result.flags == []

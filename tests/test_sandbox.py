@@ -30,7 +30,7 @@ from cifarlab_course.grading.judge import (
     hidden_message,
     outputs,
 )
-from cifarlab_course.grading.submission import Piece
+from cifarlab_course.grading.submission import Piece, read
 from tests.submissions import ASKED, FORGE, HOLES, NO_IDEA, TAKE, Draft, save
 
 pytestmark = pytest.mark.sandbox
@@ -262,8 +262,8 @@ def test_a_forged_verdict_is_worth_nothing(runner):
     assert ran.passed and ran.values == [1, 2]
     draft = Draft().say(HOLES, NO_IDEA + FORGE + TAKE + "forge(take)")
     right = {each.name: expected(runner, each) for each in ASKED.exercises}
-    data = json.dumps(draft.notebook).encode()
-    result = grade.graded(data, ASKED, right, lambda: Lent(runner))
+    notebook = read(json.dumps(draft.notebook).encode())
+    result = grade.graded(notebook, ASKED, right, lambda: Lent(runner))
     assert [mark.points for mark in result.marks["holes"]] == [0, 0]
 
 
@@ -531,7 +531,8 @@ def test_time_to_import_pytorch_is_not_taken_from_an_answer(runner):
         lent.run = runner.run
         draft = Draft().first(text)
         right = {each.name: expected(runner, each) for each in ASKED.exercises}
-        grade.graded(json.dumps(draft.notebook).encode(), ASKED, right, lambda lent=lent: lent)
+        notebook = read(json.dumps(draft.notebook).encode())
+        grade.graded(notebook, ASKED, right, lambda lent=lent: lent)
         assert lent.imports == imports
 
 

@@ -50,6 +50,7 @@ from cifarlab_course.grading.submission import (
     written,
 )
 
+SMALL = 2**17  # characters of a notebook that is kept until it is graded
 SEARCH = 2  # times the limit, for all attempts at a question from which the graded one is chosen
 MISSING = re.compile(r"No module named '([\w.]{1,60})'")
 TOLD = 10_000  # characters of what a learner is told of a check
@@ -78,6 +79,7 @@ class Candidate(NamedTuple):
     digest: str  # of its bytes
     lines: list[str]  # that begin with "# assignment:"
     order: tuple  # the greatest counts: answered cells, time of its last change, path
+    notebook: Notebook | None = None  # what was read, unless it is large
 
 
 class Folder(NamedTuple):
@@ -98,6 +100,7 @@ class Submission:
     digest: str = ""  # of its bytes
     flags: tuple[str, ...] = ()
     reason: str = ""  # why there is none that can be read
+    notebook: Notebook | None = None  # what was read, unless it is large
 
 
 # --------------------------------------------------------------------------- what was handed in
@@ -113,7 +116,9 @@ def opened(learner: Learner) -> Folder:
             notebook = read(data)
             order = (answered(notebook.cells), path.stat().st_mtime_ns, str(path))
             digest = hashlib.sha256(data).hexdigest()
-            candidates.append(Candidate(path, digest, notebook.lines, order))
+            small = sum(len(cell.source) for cell in notebook.cells) <= SMALL
+            kept = notebook if small else None  # all learners' at once are to fit into memory
+            candidates.append(Candidate(path, digest, notebook.lines, order, kept))
         except Unreadable as error:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
@@ -137,7 +142,8 @@ def chosen(folder: Folder, assignment: Assignment) -> Submission:
     )
     if folder.notebooks > 1:
         flags.append(f"{folder.notebooks} notebooks; graded {best.path.name!r}")
-    return Submission(folder.learner, best.path, best.digest, (*flags, *folder.reasons))
+    flags += folder.reasons
+    return Submission(folder.learner, best.path, best.digest, tuple(flags), notebook=best.notebook)
 
 
 def is_of(assignment: Assignment, lines: Iterable[str]) -> bool:
@@ -255,13 +261,15 @@ def explained(marks: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran)
 
 
 def graded(
-    data: bytes, assignment: Assignment, right: Mapping[str, list], make: Callable[[], Runner]
+    notebook: Notebook,
+    assignment: Assignment,
+    right: Mapping[str, list],
+    make: Callable[[], Runner],
 ) -> Result:
-    """What the notebook in `data` earns, run in a runner of its own.
+    """What a notebook earns, run in a runner of its own.
 
-    Raises: NotStarted; Unreadable.
+    Raises: NotStarted.
     """
-    notebook = read(data)
     words = written(notebook.cells, assignment)
     result = Result(open=words.answers, elsewhere=words.elsewhere)
     if assignment.exercises:
@@ -408,14 +416,17 @@ def grade(
         if key(submission.digest) in kept.known and submission.learner.name != again:
             return kept.known[key(submission.digest)]
         try:
-            data = contents(submission.path)
-            result = graded(data, assignment, right, start)
+            notebook, digest = submission.notebook, submission.digest
+            if notebook is None:
+                data = contents(submission.path)
+                notebook, digest = read(data), hashlib.sha256(data).hexdigest()
+            result = graded(notebook, assignment, right, start)
         except NotStarted:
             raise
         except Exception as error:  # whatever it is, the others are to be graded
             return nothing(assignment, f"it can't be graded: {error!r}")
         if not result.out_of_time:
-            kept.add(key(hashlib.sha256(data).hexdigest()), result)
+            kept.add(key(digest), result)
         return result
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -99,9 +99,11 @@ def apart(data: bytes, *task: str):
 
     Raises: Unreadable.
     """
+    # To read cells takes no package, and a fifth less time where none is looked for.
+    alone = ["-S"] if task == ("cells",) else []
     try:
         process = subprocess.run(
-            [sys.executable, "-I", str(READER), *task],
+            [sys.executable, "-I", *alone, str(READER), *task],
             input=data,
             capture_output=True,
             timeout=PATIENCE,
