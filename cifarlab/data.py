@@ -421,6 +421,25 @@ def reseed(transform: A.Compose, *numbers: int) -> None:
     )
 
 
+class OneByOne(Dataset):
+    """Picture by picture, as most programs have it; nothing gives its workers numbers of their own.
+
+    Here to show what then goes wrong; `batches` makes what the course trains with. It lies in a
+    file because a worker on macOS or Windows can't load what a notebook defines.
+
+    Lesson: Augmentations.
+    """
+
+    def __init__(self, images: np.ndarray, transform: A.Compose) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self.transform(image=self.images[number])["image"]
+
+
 class EpochBatches(Dataset):
     """One pass over a split, cut into batches; batch i is the same whichever worker makes it.
 

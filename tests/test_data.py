@@ -967,6 +967,18 @@ def test_no_two_images_are_augmented_alike_over_batches_epochs_and_seeds(workers
     assert len(distinct) == 24 * len(runs)
 
 
+def test_workers_that_share_one_stream_repeat_each_other_and_every_epoch():
+    """The lesson's bad example is bad, and without workers it is not."""
+    for workers, versions in [(0, 24), (2, 6)]:
+        steps = A.Compose(data.AUGMENTATIONS["all"](), strict=True)
+        data.reseed(steps, 0)
+        copies = data.OneByOne(np.repeat(data.synthetic(1).images, 12, axis=0), steps)
+        loader = torch.utils.data.DataLoader(copies, batch_size=6, num_workers=workers)
+        pictures = [picture for _ in range(2) for batch in loader for picture in batch]
+        assert len(pictures) == 24
+        assert len({picture.numpy().tobytes() for picture in pictures}) == versions
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_pictures_are_augmented_by_one_thread(workers):
     """OpenCV would start one for each core, in each worker: 160 for 10 workers on 16 cores."""

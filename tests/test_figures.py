@@ -138,6 +138,8 @@ def test_a_figure_starts_with_what_it_is_given():
             "first of run-browser is 'fast-seed0'; it is one of: baseline-seed0",
         ),
         ("convolution-stepper", {"kernel": np.zeros(3)}, "kernel of .* takes whole numbers from 1"),
+        ("keep-or-refuse", {}, "cards holds 0; pass one or more, each with keep, label, pic"),
+        ("keep-or-refuse", {"cards": [{"label": "cat"}]}, "cards holds 1; .* each with keep"),
     ],
 )
 def test_what_a_figure_cannot_show_is_refused_with_what_it_can(name, given, message):
@@ -1506,6 +1508,35 @@ def test_the_strongest_place_of_a_map_is_named(compute):
         values[place] = 1
         case = {"height": 9, "width": 9, "values": values}
         assert compute("live-predictions", "strongest(x)", [case]) == [words]
+
+
+# ---------------------------------------------------------------------------- keep or refuse
+
+
+def test_the_game_shows_each_picture_takes_an_answer_and_counts(show):
+    """Two cards: agreed on the first, not on the second; then it begins anew, at nothing."""
+    pictures = np.zeros((2, 4, 4, 3), np.uint8)
+    pictures[0, 1, 2] = 255, 0, 0
+    cards = [
+        {"picture": pictures[0], "label": "cat", "keep": True, "why": "It is one."},
+        {"picture": pictures[1], "label": "dog", "keep": False, "why": "It is black."},
+    ]
+    page = show(figures.show("keep-or-refuse", cards=cards, source="Drawn by hand."))
+    told = page.get_by_role("status")
+    red = page.locator("rect[fill='#f00']")
+    assert attributes(red, "x", "y") == [["2", "1"]]
+    expect(page.get_by_text("1 of 2. Its label: cat")).to_be_visible()
+    page.get_by_role("button", name="Keep").click()
+    expect(told).to_have_text("Agreed: keep. It is one. Agreed on 1 of 1.")
+    expect(page.get_by_role("button", name="Keep")).to_be_hidden()
+    page.keyboard.press("Enter")  # the next picture has the focus
+    expect(page.get_by_text("2 of 2. Its label: dog")).to_be_visible()
+    assert red.count() == 0
+    page.keyboard.press("Enter")  # keep has it
+    expect(told).to_have_text("We'd refuse. It is black. Agreed on 1 of 2.")
+    page.get_by_role("button", name="Once more").click()
+    page.get_by_role("button", name="Refuse").click()
+    expect(told).to_have_text("We'd keep. It is one. Agreed on 0 of 1.")
 
 
 # ----------------------------------------------------------------------------------- quizzes

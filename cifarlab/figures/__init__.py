@@ -52,7 +52,9 @@ def show(name: str, **given: Any) -> Figure:
     The receptive-field explorer takes more than numbers: a `picture` (H, H, 3) of uint8 with its
     `source`, and as `layers` a network, if that is a chain of convolutions and poolings. The run
     browser takes as `runs` the names of those that it shall hold, in place of all; the live
-    predictions take as `networks` recipes' names, or what `course export` makes of a run.
+    predictions take as `networks` recipes' names, or what `course export` makes of a run. The game
+    of keep or refuse takes `cards`, each with a `picture`, its `label`, whether to `keep` it, and
+    `why`.
 
     >>> show("convolution-stepper", kernel=5, padding=2)
     Figure(name='convolution-stepper')
@@ -73,12 +75,15 @@ def show(name: str, **given: Any) -> Figure:
     }
     if name == "live-predictions":
         shown.setdefault("networks", LIVE)
+    if name == "keep-or-refuse":
+        shown.setdefault("cards", [])
     convert: dict[str, Callable[[Any], Any]] = {
         "picture": colours,
         "source": text,
         "layers": chain,
         "runs": recorded.runs,
         "networks": exported,
+        "cards": dealt,
     }
     shown = {key: convert[key](value) if key in convert else value for key, value in shown.items()}
     files = {key: each["file"] for key, each in figures[name].items() if "file" in each}
@@ -126,6 +131,19 @@ def exported(chosen: Sequence[str | dict]) -> list[dict]:
     return [
         content(FOLDER / f"live-{each}.json") if isinstance(each, str) else each for each in chosen
     ]
+
+
+def dealt(cards: Sequence[dict]) -> list[dict]:
+    """The cards of keep or refuse, their pictures as `colours` makes them.
+
+    Raises: ValueError if there is none, or one has other keys than it must have.
+    """
+    keys = {"picture", "label", "keep", "why"}
+    if not cards or any(set(card) != keys for card in cards):
+        raise ValueError(
+            f"cards holds {len(cards)}; pass one or more, each with {', '.join(sorted(keys))}."
+        )
+    return [{**card, "picture": colours(card["picture"])} for card in cards]
 
 
 def content(path: Path) -> Any:
