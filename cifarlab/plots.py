@@ -538,6 +538,18 @@ def reliability(found: Calibration) -> Plot:
     return plot
 
 
+def reliabilities(found: Mapping[str, Calibration]) -> Plot:
+    """Accuracy against confidence of several networks, a line for each; on the thin one, equal."""
+    plot = Chart(420)
+    axes = plot.subplots()
+    axes.plot([0, 100], [0, 100], "-", color=GREY, linewidth=1, label="as sure as right")
+    curves = {name: (100 * each.confidence, 100 * each.accuracy) for name, each in found.items()}
+    _curves(axes, curves, marker="o", markersize=5)
+    _lined(axes, "confidence of the guess (%)", "right guesses (%)")
+    axes.set(xlim=(0, 102), ylim=(0, 102))
+    return plot
+
+
 def confidences(found: Mapping[str, Tensor]) -> Plot:
     """How sure a network is of its guesses: a histogram for each kind of picture, in per cent.
 
@@ -557,21 +569,30 @@ def confidences(found: Mapping[str, Tensor]) -> Plot:
 def activation_maps(
     images: np.ndarray, maps: np.ndarray, captions: Sequence[Sequence[str]], source: str
 ) -> Plot:
-    """Each image, and beside it its maps: bright where a place speaks for a class.
+    """Each image, and beside it its maps laid over it: what speaks for a class, and against it.
 
     `images` (N, H, W, 3) uint8, `maps` (N, columns, h, w), `captions` one for each image and one
-    for each of its maps. The maps of one image share a scale.
+    for each of its maps. All share one scale, and 0 has no colour.
     """
     rows, columns = maps.shape[:2]
-    plot = Plot(8.4, 0.4 + 8.4 / (columns + 1) * 1.12 * rows)
+    plot = Plot(8.4, 0.9 + 8.4 / (columns + 1) * 1.12 * rows)
     grid = plot.subplots(rows, columns + 1, squeeze=False)
+    highest = abs(maps).max()
     for axes, image, its_maps, words in zip(grid, images, maps, captions, strict=True):
         axes[0].imshow(image, interpolation="nearest")
+        grey, (height, width) = image.mean(axis=2), image.shape[:2]
+        whole = (-0.5, width - 0.5, height - 0.5, -0.5)  # where a smaller map has to reach
         for place, its_map in zip(axes[1:], its_maps, strict=True):
-            place.imshow(its_map, cmap="cividis", vmin=its_maps.min(), vmax=its_maps.max())
+            place.imshow(grey, "gray", vmin=0, vmax=255, interpolation="nearest")
+            drawn = place.imshow(
+                its_map, "PuOr_r", vmin=-highest, vmax=highest, alpha=0.7, extent=whole
+            )
         for place, caption in zip(axes, words, strict=True):
             place.set_title(caption, fontsize=FONT_SIZE)
             _bare(place)
+    scale = plot.colorbar(drawn, ax=grid, location="bottom", shrink=0.5, aspect=40, pad=0.02)
+    scale.set_label("against the class, and for it", fontsize=FONT_SIZE)
+    scale.ax.tick_params(labelsize=FONT_SIZE - 1)
     plot.suptitle(source, fontsize=FONT_SIZE + 1)
     return plot
 

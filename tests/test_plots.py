@@ -84,6 +84,13 @@ CHARTS = {
             torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), torch.tensor([4, 6]), 0.2
         )
     ),
+    "reliabilities": lambda: plots.reliabilities(
+        {
+            "one": diagnostics.Calibration(
+                torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), torch.tensor([4, 6]), 0.2
+            )
+        }
+    ),
     "confidences": lambda: plots.confidences(
         {"noise": torch.linspace(0, 1, 99), "cats": torch.ones(9)}
     ),
@@ -341,6 +348,17 @@ def test_reliability_draws_accuracy_over_confidence_and_the_counts():
     assert [bar.get_height() for bar in plot.axes[1].patches] == [4, 6]
 
 
+def test_reliabilities_draw_a_line_for_each_network():
+    counts, nan = torch.tensor([4, 6]), float("nan")
+    one = diagnostics.Calibration(torch.tensor([0.2, 0.8]), torch.tensor([0.25, 0.5]), counts, 0.2)
+    other = diagnostics.Calibration(torch.tensor([nan, 0.7]), torch.tensor([nan, 0.9]), counts, 0.2)
+    _, *lines = plots.reliabilities({"one": one, "other": other}).axes[0].lines
+    assert [line.get_label() for line in lines] == ["one", "other"]
+    assert lines[0].get_xdata().tolist() == pytest.approx([20, 80])
+    assert lines[0].get_ydata().tolist() == pytest.approx([25, 50])
+    assert lines[1].get_ydata().tolist()[1] == pytest.approx(90)
+
+
 def test_confidences_are_counted_for_each_kind_of_picture():
     plot = plots.confidences({"a": torch.tensor([0.11, 0.12, 0.93]), "b": torch.tensor([0.52])})
     heights = [[bar.get_height() for bar in axes.patches] for axes in plot.axes]
@@ -361,14 +379,18 @@ def test_a_prediction_shows_the_likeliest_class_on_top_and_its_map():
 
 
 @pytest.mark.slow
-def test_activation_maps_stand_beside_their_image_on_one_scale(split):
+def test_activation_maps_lie_over_their_image_on_one_scale_around_zero(split):
     maps = np.arange(2 * 2 * 4 * 4, dtype=float).reshape(2, 2, 4, 4)
     plot = plots.activation_maps(split.images[:2], maps, [list("abc"), list("def")], split.source)
-    pictures = shown(plot)
-    assert np.array_equal(pictures[3], split.images[1])
-    assert np.array_equal(pictures[5], maps[1, 1])
-    assert [axes.get_title() for axes in plot.axes] == list("abcdef")
-    assert plot.axes[4].images[0].get_clim() == plot.axes[5].images[0].get_clim() == (32, 63)
+    *panels, scale = plot.axes
+    assert [axes.get_title() for axes in panels] == list("abcdef")
+    assert np.array_equal(panels[3].images[0].get_array(), split.images[1])
+    grey, over = panels[5].images
+    assert np.array_equal(grey.get_array(), split.images[1].mean(axis=2))
+    assert np.array_equal(over.get_array(), maps[1, 1])
+    assert list(over.get_extent()) == list(grey.get_extent())
+    assert all(axes.images[1].get_clim() == (-63, 63) for axes in panels if len(axes.images) > 1)
+    assert "against" in scale.get_xlabel()
     assert "not CIFAR-10" in texts(plot)
 
 

@@ -29,6 +29,7 @@ REWRITTEN = {
     "05-depthwise-separable-convolutions",
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
+    "10-look-inside",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
