@@ -28,6 +28,7 @@ REWRITTEN = {
     "04-dilated-convolutions",
     "05-depthwise-separable-convolutions",
     "06-dilated-versus-depthwise-separable",
+    "11-live-predictions",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
