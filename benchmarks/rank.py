@@ -24,6 +24,7 @@ NETWORK = "baseline-seed0"
 AXES = {"depthwise first": 1, "pointwise first": 0}  # the axis whose channels keep their patterns
 RANKS = range(1, 10)  # nine taps: rank 9 is the layer itself
 SHUFFLES = 5
+SHOWN = 6  # kernels of one map of the first layer, for the eye
 BATCH = 250
 
 
@@ -63,6 +64,12 @@ def shuffled(weights: Tensor) -> Tensor:
     return kernels[torch.randperm(len(kernels))].view_as(weights)
 
 
+def shown(weights: Tensor) -> list:
+    """The first kernels that read the first map, at each rank: nine rows of nine taps each."""
+    kernels = [cut(weights, rank, axis=1)[:SHOWN, 0].flatten(1) for rank in RANKS]
+    return [[[round(tap, 3) for tap in kernel] for kernel in row.tolist()] for row in kernels]
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -85,6 +92,7 @@ def main() -> None:
         "images": f"the first {count} of the validation split, which the network has learned from",
         "count": count,
         "layers": len(layers),
+        "kernels": shown(whole[0]),
         "orders": {
             name: {
                 "squares_kept": kept(whole, axis),

@@ -377,6 +377,35 @@ def test_a_bar_is_as_long_as_its_share_of_the_most_weights(show):
     assert filled(page.locator(".bar")) == pytest.approx([1, 1, 2336 / 18432], abs=0.01)
 
 
+def test_kernels_cut_to_a_rank_are_drawn_with_what_the_rank_keeps(show):
+    """Of 64 channels, rank 2 takes 2 * (9 * 64 + 64 * 64) of 9 * 64 * 64 weights: 25.3 %."""
+    page = show(figures.show("rank-slider", rank=2))
+    measured = records.benchmark("rank")
+    order = measured["orders"]["depthwise first"]
+    trained, cut = measured["kernels"][8], measured["kernels"][1]
+    most = max(abs(tap) for kernel in trained for tap in kernel)
+    for name, kernels in (("As trained", trained), ("Cut to rank 2", cut)):
+        taps = page.get_by_role("img", name=name).locator(".above, .below")
+        (signs, strengths) = zip(*attributes(taps, "class", "fill-opacity"), strict=True)
+        flat = [tap for kernel in kernels for tap in kernel]
+        assert [sign == "below" for sign in signs] == [tap < 0 for tap in flat]
+        expected = [min(abs(tap) / most, 1) for tap in flat]
+        assert [float(each) for each in strengths] == pytest.approx(expected, abs=1e-3)
+    shares = [
+        2 * (9 * 64 + 64**2) / (9 * 64**2),
+        order["squares_kept"][1],
+        order["accuracy"][1] / 100,
+    ]
+    assert filled(page.locator(".bar")) == pytest.approx(shares, abs=0.01)
+    assert (
+        page.locator("dd").all_inner_texts()[2].startswith(f"{order['accuracy'][1]:.1f} % of 1,000")
+    )
+    page.get_by_role("slider", name="rank").fill("9")
+    assert filled(page.locator(".bar"))[1:] == pytest.approx(
+        [1, order["accuracy"][8] / 100], abs=0.01
+    )
+
+
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 2), (2, 4)])
 def test_the_taps_of_a_block_are_drawn_the_dilation_apart(show, kernel, dilation):
     page = show(figures.show("dense-dilated-separable", kernel=kernel, dilation=dilation))

@@ -456,6 +456,18 @@ def test_the_ranks_end_with_the_network_as_it_is_and_keep_more_and_more():
         assert order["accuracy"][-1] == found["accuracy_uncut"]
 
 
+def test_the_kernels_of_the_rank_slider_are_the_network_s():
+    """Rank 9 leaves them as they were trained; rank 1 makes them multiples of one."""
+    kernels = torch.tensor(records.benchmark("rank")["kernels"])
+    layers = records.load_network("baseline-seed0").modules()
+    first = next(
+        each for each in layers if isinstance(each, torch.nn.Conv2d) and each.in_channels > 3
+    )
+    trained = first.weight[: kernels.shape[1], 0].flatten(1)
+    torch.testing.assert_close(kernels[8], trained.detach(), atol=6e-4, rtol=0)
+    assert torch.linalg.svdvals(kernels[0])[1] < 5e-3 < torch.linalg.svdvals(kernels[1])[1]
+
+
 def test_a_record_without_loads_is_json_that_other_readers_take(begun, tmp_path):
     """Windows has no load average; JSON has no NaN."""
     record = records.extend(begun, epoch(1, load=None))

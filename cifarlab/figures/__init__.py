@@ -85,6 +85,7 @@ def show(name: str, **given: Any) -> Figure:
     beside = {key: content(FOLDER / file) for key, file in files.items()}
     measured: dict[str, Callable[[], dict[str, Any]]] = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
+        "rank-slider": lambda: {"ranks": recorded.ranks()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
     return Figure(name, beside | measured.get(name, dict)() | shown)

@@ -149,6 +149,22 @@ def times() -> dict[str, dict]:
     }
 
 
+def ranks() -> dict[str, Any]:
+    """What becomes of a network whose dense layers are cut to ranks 1 to 9, depthwise first.
+
+    `kernels`: some that read one map, at each rank. `squares`: the share of all squared weights
+    that each rank keeps. `accuracy`: per cent right, of `count` pictures.
+    """
+    measured = json.loads((SHIPPED / "benchmarks" / "rank.json").read_text("utf-8"))
+    order = measured["orders"]["depthwise first"]
+    return {
+        "kernels": measured["kernels"],
+        "squares": order["squares_kept"],
+        "accuracy": order["accuracy"],
+        "count": measured["count"],
+    }
+
+
 def machine(benchmark: dict) -> str:
     """Where and how a benchmark ran, in words."""
     threads = benchmark["threads"]
