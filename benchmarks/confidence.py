@@ -39,7 +39,11 @@ def strange(known: data.Split) -> dict[str, np.ndarray]:
     blurred = gaussian_blur(torch.from_numpy(images).movedim(-1, 1), 25, 4.0)
     return {
         "noise": generator.integers(0, 256, images.shape, dtype=np.uint8),
-        "shuffled pixels": generator.permuted(pixels, axis=1).reshape(images.shape),
+        # `permuted` shuffles red, green and blue each by itself; `permutation` whole pixels.
+        "shuffled colours": generator.permuted(pixels, axis=1).reshape(images.shape),
+        "shuffled pixels": np.stack([generator.permutation(each) for each in pixels]).reshape(
+            images.shape
+        ),
         "one colour": np.broadcast_to(colours, images.shape).copy(),
         "drawn shapes": data.synthetic(STRANGE, seed=0).images,
         "blurred": blurred.movedim(1, -1).numpy(),

@@ -495,6 +495,22 @@ def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
     return plot
 
 
+def share_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    y: str,
+    *,
+    marker: str = "o",
+) -> Plot:
+    """Curves of `y` against `x` for each name, both in per cent and on one scale from 0 to 100."""
+    plot = Chart(330)
+    axes = plot.subplots()
+    _curves(axes, curves, marker=marker, markersize=5)
+    axes.set(xlim=(0, 102), ylim=(0, 102))
+    _lined(axes, f"{x} (%)", f"{y} (%)")
+    return plot
+
+
 def confusion_matrix(counts: Tensor, classes: Sequence[str]) -> Plot:
     """How often each class (row) was taken for each other (column); (classes, classes) int64."""
     plot = Plot(7.2, 6.2)
@@ -556,7 +572,7 @@ def confidences(found: Mapping[str, Tensor]) -> Plot:
     The values are probabilities (N,) of guesses.
     """
     plot = Chart(40 + 130 * len(found))
-    grid = plot.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    grid = plot.subplots(len(found), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, (name, shares), colour in zip(
         grid, found.items(), itertools.cycle((BLUE, ORANGE, GREEN)), strict=False
     ):

@@ -70,6 +70,11 @@ CHARTS = {
     "accuracy_by_rank": lambda: plots.accuracy_by_rank(
         {"depthwise first": [17.1, 50, 78], "pointwise first": [13, 53, 78]}
     ),
+    "share_curves": lambda: plots.share_curves(
+        {"baseline": ([0, 50, 100], [0, 5, 100]), "fast": ([0, 50, 100], [0, 90, 100])},
+        "test images answered",
+        "noise answered",
+    ),
     "field_widths": lambda: plots.field_widths(
         [1, 40, 80], {"theoretical": [3, 81, 161], "effective: two sigma": [3, 20, 29]}
     ),
@@ -206,6 +211,14 @@ def test_accuracy_stands_at_its_rank_counted_from_one():
     assert [list(values) for values in found["reading"]] == [[1, 2, 3], [15, 50, 85.5]]
     assert list(found["writing"][1]) == [13, 44, 84]
     assert plot.axes[0].get_ylim() == (0, 100)
+
+
+def test_two_shares_are_drawn_on_one_scale():
+    plot = plots.share_curves({"a": ([25, 50], [4, 8])}, "light left", "right", marker="")
+    axes = plot.axes[0]
+    assert [list(values) for values in axes.lines[0].get_data()] == [[25, 50], [4, 8]]
+    assert axes.get_xlim() == axes.get_ylim() == (0, 102)
+    assert {"light left (%)", "right (%)"} <= set(texts(plot).splitlines())
 
 
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
@@ -364,6 +377,7 @@ def test_confidences_are_counted_for_each_kind_of_picture():
     heights = [[bar.get_height() for bar in axes.patches] for axes in plot.axes]
     assert [(sum(row), row[2], row[18], row[10]) for row in heights] == [(3, 2, 1, 0), (1, 0, 0, 1)]
     assert "a" in texts(plot)
+    assert len({axes.get_ylim() for axes in plot.axes}) == 1  # or a small heap looks like a large
 
 
 def test_a_prediction_shows_the_likeliest_class_on_top_and_its_map():

@@ -30,6 +30,7 @@ REWRITTEN = {
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
     "10-look-inside",
+    "11-live-predictions",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
