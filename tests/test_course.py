@@ -56,7 +56,7 @@ GRADE = "grade --submissions . --out grades.csv --unsafe"
         ("grade --submissions . --out grades", "'grades'; name a file that ends in .csv"),
         ("exercise Holes", "'Holes'"),
         ("exercise holes", "exists already"),
-        ("prove hole", "'hole'; there are: confusion"),
+        ("prove hole", "'hole'; there are: "),
         ("prove ../holes", "'../holes'"),
         ("students nowhere", "nowhere holds no page"),
         ("students .", "holds no page"),

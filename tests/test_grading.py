@@ -267,7 +267,7 @@ def test_the_same_secret_makes_the_same_assignment_and_another_one_another(tmp_p
 @pytest.mark.parametrize(
     ("names", "secret", "told"),
     [
-        (["hole"], "x", "no exercise is called 'hole'; there are: confusion"),
+        (["hole"], "x", "no exercise is called 'hole'; there are: "),
         ([], "x", "no exercise is named"),
         (["holes"], "", "there is no secret"),
         (["holes", "holes"], "x", "holes: named twice"),
