@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
 from benchmarks import machine
-from cifarlab import data, diagnostics, engine, records, runs
+from cifarlab import data, diagnostics, engine, records
 from cifarlab.numerics import Numerics
 from cifarlab.recipes import Recipe
 from cifarlab_course.artefacts import experiment
@@ -95,7 +95,7 @@ def of_the_strange(known: Tensor, unknown: Tensor, classes: Sequence[str]) -> di
 def examined(run: Path | str, numerics: Numerics) -> tuple[dict, Tensor]:
     """What a network says of both, and its log-probabilities of the known."""
     record, network = records.load(run), numerics.place(records.load_network(run))
-    _, held_out = runs.splits_of(record)
+    _, held_out = experiment.images(record.data.startswith(data.SYNTHETIC), record.scored_on)
     known, labels = predicted(network, record.recipe, held_out, numerics)
     kinds = {}
     for kind, images in strange(held_out).items():
@@ -114,8 +114,7 @@ def main() -> None:
     shipped, arms = {}, {}
     for name in SHIPPED:
         shipped[name], log_probabilities = examined(name, numerics)
-        kept = records.find(name).with_suffix(".test.safetensors")
-        records.save_log_probabilities(log_probabilities, kept)
+        records.save_log_probabilities(name, log_probabilities)
         print(name, json.dumps(shipped[name]), flush=True)
     for arm in experiment.EXPERIMENTS["confidence"].arms:
         found = {}

@@ -9,6 +9,7 @@ import pytest
 from cifarlab import cli as lab
 from cifarlab import model, numerics, recipes
 from cifarlab_course import ROOT, cli
+from cifarlab_course.exercises.master import MASTERS
 
 HEAVY = "torch torchvision numpy scipy matplotlib albumentations cv2 nbformat jupytext yaml".split()
 
@@ -56,7 +57,7 @@ GRADE = "grade --submissions . --out grades.csv --unsafe"
         ("grade --submissions . --out grades", "'grades'; name a file that ends in .csv"),
         ("exercise Holes", "'Holes'"),
         ("exercise holes", "exists already"),
-        ("prove hole", "'hole'; there are: "),
+        ("prove hole", f"'hole'; there are: {', '.join(path.stem for path in MASTERS)}"),
         ("prove ../holes", "'../holes'"),
         ("students nowhere", "nowhere holds no page"),
         ("students .", "holds no page"),

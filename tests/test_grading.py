@@ -264,10 +264,13 @@ def test_the_same_secret_makes_the_same_assignment_and_another_one_another(tmp_p
     assert made[0] == made[1] != made[2]
 
 
+NAMES = [path.stem for path in master.MASTERS]
+
+
 @pytest.mark.parametrize(
     ("names", "secret", "told"),
     [
-        (["hole"], "x", "no exercise is called 'hole'; there are: "),
+        (["hole"], "x", f"no exercise is called 'hole'; there are: {', '.join(NAMES)}"),
         ([], "x", "no exercise is named"),
         (["holes"], "", "there is no secret"),
         (["holes", "holes"], "x", "holes: named twice"),
@@ -384,8 +387,7 @@ def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, ch
 
 
 def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
-    names = [path.stem for path in master.MASTERS]
-    asked = assignment.make(names, "autumn")
+    asked = assignment.make(NAMES, "autumn")
     right = {each.name: expected(runner, each) for each in asked.exercises}
     data = nbformat.writes(assignment.notebook(asked, [], "All", solved=True)).encode()
     result = grade.graded(submission.read(data), asked, right, lambda: Lent(runner))

@@ -167,9 +167,17 @@ def load_network(name: str | os.PathLike) -> nn.Module:
     return network.eval()
 
 
-def save_log_probabilities(log_probabilities: torch.Tensor, path: Path) -> None:
-    """Write what a network says of the test images, (N, classes), in half precision."""
-    with replacing(path) as temporary:
+def _answers(name: str | os.PathLike) -> Path:
+    """Where a shipped record keeps what its network says of the test images."""
+    return find(name).with_suffix(".test.safetensors")
+
+
+def save_log_probabilities(name: str | os.PathLike, log_probabilities: torch.Tensor) -> None:
+    """Keep what the network of a record says of the test images, (N, classes), in half precision.
+
+    Raises: ValueError if there is no such record.
+    """
+    with replacing(_answers(name)) as temporary:
         temporary.write_bytes(to_bytes({"log_probabilities": log_probabilities.half()}))
 
 
@@ -179,7 +187,7 @@ def log_probabilities(name: str | os.PathLike) -> torch.Tensor:
     In half precision: a hundredth of a nat, at worst. Raises: ValueError if none are kept.
     Lesson: Look inside.
     """
-    path = find(name).with_suffix(".test.safetensors")
+    path = _answers(name)
     if not path.is_file():
         raise ValueError(f"{path} isn't there; only the shipped records keep them.")
     return load_file(path)["log_probabilities"].float()

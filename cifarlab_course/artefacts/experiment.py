@@ -39,6 +39,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "constant, averaged weights": ({**LEVEL, "ema_decay": 0.99}, [2.5, 5, 10, 20]),
 }
 AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
+UNSMOOTHED = {"label_smoothing": 0.0}
 FLIPS = {"augmentation": "flip"}
 SGD = {"muon_peak_learning_rate": 0.0}
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
@@ -99,7 +100,7 @@ EXPERIMENTS = {
             Arm("no faster biases of batch norms", "fast", {"norm_bias_factor": 1.0}),
             Arm("no weight decay", "fast", {"weight_decay": 0.0}),
             Arm("no Nesterov momentum", "fast", {"nesterov": False}),
-            Arm("no label smoothing", "fast", {"label_smoothing": 0.0}),
+            Arm("no label smoothing", "fast", UNSMOOTHED),
             Arm("no windows, only flips", "fast", FLIPS),
             Arm("averaged weights, a rate that ends at a tenth", "fast", AVERAGED),
         ],
@@ -118,9 +119,9 @@ EXPERIMENTS = {
         [
             Arm("smoothing 0.1", "fast"),
             Arm("smoothing 0.05", "fast", {"label_smoothing": 0.05}),
-            Arm("no smoothing", "fast", {"label_smoothing": 0.0}),
-            Arm("no smoothing, only flips", "fast", {"label_smoothing": 0.0, **FLIPS}),
-            Arm("no smoothing, no Muon", "fast", {"label_smoothing": 0.0, **SGD}),
+            Arm("no smoothing", "fast", UNSMOOTHED),
+            Arm("no smoothing, only flips", "fast", {**UNSMOOTHED, **FLIPS}),
+            Arm("no smoothing, no Muon", "fast", {**UNSMOOTHED, **SGD}),
         ],
         scored_on="validation",  # so that no test image is needed to choose a temperature
     ),
