@@ -30,6 +30,7 @@ from cifarlab.schema import Epoch
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
 LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
+SHORT = {"epochs": 4}
 # How the rate runs, and by what the recipe's own peak rates are divided.
 SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "one cycle": ({}, [0.5, 1, 2]),
@@ -79,8 +80,8 @@ def late(kind: str, width: int, count: int) -> dict:
 
 
 def scheduled(schedule: str, divisor: float) -> Arm:
-    """`fast` with another schedule, its peak rates (Muon's and the others') divided."""
-    changes, recipe = SCHEDULES[schedule][0], recipes.get("fast")
+    """A short `fast` with another schedule, its peak rates (Muon's and the others') divided."""
+    changes, recipe = {**SHORT, **SCHEDULES[schedule][0]}, recipes.get("fast")
     names = ("peak_learning_rate", "muon_peak_learning_rate")
     peaks = {name: getattr(recipe, name) / divisor for name in names}
     name = f"{schedule}, peak {peaks['peak_learning_rate']:g}"
@@ -106,7 +107,7 @@ EXPERIMENTS = {
         ],
     ),
     "schedule-rates": Experiment(
-        "Which rate does each schedule do best with?",
+        "Which rate does each schedule do best with, in four epochs?",
         [
             scheduled(schedule, divisor)
             for schedule, (_, divisors) in SCHEDULES.items()
