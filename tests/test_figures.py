@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import challenge, data, diagnostics, figures, live, model, recipes, records
+from cifarlab import challenge, data, diagnostics, engine, figures, live, model, recipes, records
 from cifarlab.receptive_field import Field, _taps, analyze
 from cifarlab.schema import Epoch, Score
-from cifarlab_course.artefacts import export
+from cifarlab_course.artefacts import export, temperatures
 from tests import picture_files
 from tests.helpers import tiny_record
 
@@ -1752,6 +1752,85 @@ def test_without_a_clipboard_the_code_is_selected(show):
     page.evaluate(taken)
     page.keyboard.press("Control+c")
     assert page.evaluate("window.kept").startswith("from torch import nn")
+
+
+# -------------------------------------------------------------------------------- temperature
+
+
+def test_the_sums_of_the_temperatures_are_those_that_are_made_today(cifar10):
+    """But for one guess of a bin that another machine's rounding puts beside it."""
+    stored = json.loads(temperatures.OUT.read_text(encoding="utf-8"))
+    assert temperatures.text(stored) == temperatures.OUT.read_text(encoding="utf-8")
+    anew = temperatures.temperatures(cifar10[1])
+    assert stored["temperatures"] == anew["temperatures"]
+    assert [*stored["networks"]] == [*anew["networks"]]
+    for name, rows in anew["networks"].items():
+        for row, again in zip(stored["networks"][name], rows, strict=True):
+            assert row["loss"] == pytest.approx(again["loss"], abs=1e-4)
+            for part in ("images", "right", "confidence"):
+                assert row[part] == pytest.approx(again[part], abs=1.01), (name, part)
+
+
+@pytest.fixture(scope="module")
+def at_temperatures(browser):
+    """A page with the figure on it."""
+    page = browser.new_page()
+    page.set_content(figures.show("temperature")._repr_html_())
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["baseline", "fast", "accurate"])
+@pytest.mark.parametrize("temperature", [0.5, 0.65, 1.0, 1.15, 2.0])
+def test_at_a_temperature_a_network_is_as_sure_and_as_right_as_the_package_finds_it(
+    at_temperatures, cifar10, name, temperature
+):
+    labels = torch.from_numpy(cifar10[1].labels).long()
+    cooled = (records.log_probabilities(f"{name}-seed0") / temperature).log_softmax(dim=1)
+    found, score = diagnostics.calibration(cooled, labels), engine.score(cooled, labels)
+    sure = cooled.exp().amax(dim=1).mean().item()
+    panel = at_temperatures.get_by_role("region", name=name)
+    panel.get_by_role("slider").fill(str(temperature))
+    shown = [float(each.removesuffix(" %")) for each in panel.locator("dd").all_inner_texts()]
+    expected = [100 * sure, score.accuracy, 100 * found.error]
+    assert shown[:3] == pytest.approx(expected, abs=0.06)
+    assert shown[3] == pytest.approx(score.loss, abs=0.0006)
+    some = found.counts > 0
+    claimed, right = 100 * found.confidence[some], 100 * found.accuracy[some]
+    bars = np.array(numbers(panel.locator("rect.right"), "y", "height"))
+    assert bars[:, 1] == pytest.approx(right.numpy(), abs=0.01)
+    assert bars.sum(axis=1) == pytest.approx(100)
+    gaps = np.array(numbers(panel.locator("rect.gap"), "y", "height"))
+    assert 100 - gaps.sum(axis=1) == pytest.approx(torch.minimum(claimed, right).numpy(), abs=0.01)
+    assert 100 - gaps[:, 0] == pytest.approx(torch.maximum(claimed, right).numpy(), abs=0.01)
+    counts = np.array(numbers(panel.locator("rect.count"), "height"))[:, 0]
+    assert counts / counts.max() == pytest.approx(
+        (found.counts[some] / found.counts.max()).numpy(), abs=1e-3
+    )
+    gap = sure - score.accuracy / 100
+    word = "as sure as" if abs(gap) < 0.005 else "too sure" if gap > 0 else "too modest"
+    expect(panel.locator(".judged")).to_contain_text(word)
+
+
+def test_a_slider_of_one_network_leaves_the_others_alone_and_is_told_when_it_rests(browser):
+    page = browser.new_page()
+    page.clock.install(time=0)
+    page.set_content(figures.show("temperature")._repr_html_())
+    page.clock.pause_at(60_000)
+    others = [
+        page.get_by_role("region", name=name).inner_text() for name in ("baseline", "accurate")
+    ]
+    slider = page.get_by_role("slider", name="temperature of fast")
+    for _ in range(8):
+        slider.press("ArrowLeft")
+        page.clock.run_for(900)
+        expect(page.get_by_role("status")).to_be_empty()
+    page.clock.run_for(200)
+    expect(page.get_by_role("status")).to_contain_text("fast at temperature 0.6: ")
+    assert others == [
+        page.get_by_role("region", name=name).inner_text() for name in ("baseline", "accurate")
+    ]
+    page.close()
 
 
 # ---------------------------------------------------------------------------- keep or refuse

@@ -295,11 +295,12 @@ select, input, button { scroll-margin-bottom: 5rem; }
   const text = element("code");
   root.append(
     element("div", { class: "row" }, element("label", {}, "Begin with ", preset)),
-    list,
-    element("div", { class: "row add" }, element("label", {}, "A new layer ", adding), add),
-    element("p", {}, "Then the mean over all places, and a 1 × 1 convolution to ten scores. Batch norm and ReLU " +
-      "follow each convolution that mixes channels; there are no biases."),
-    short,
+    element("div", {},
+      list,
+      element("div", { class: "row add" }, element("label", {}, "A new layer ", adding), add),
+      element("p", {}, "Then the mean over all places, and a 1\u00a0×\u00a01 convolution to ten scores. Batch norm and ReLU " +
+        "follow each convolution that mixes channels; there are no biases."),
+      short),
     element("div", { class: "row" }, field, element("div", { class: "verdict" }, counted, said)),
     spoken,
     element("details", {}, element("summary", {}, "The network in PyTorch"),
