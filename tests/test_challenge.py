@@ -168,7 +168,10 @@ def frozen(module):
             "It flattens a map of 4x4 places",
         ),
         (lambda: Resizing(lambda maps: maps.flatten(1)), "It flattens a map of 8x8 places"),
-        (lambda: Resizing(lambda maps: maps.view(len(maps), -1)), "It flattens a map of 8x8 places"),
+        (
+            lambda: Resizing(lambda maps: maps.view(len(maps), -1)),
+            "It flattens a map of 8x8 places",
+        ),
         (
             lambda: Resizing(lambda maps: maps.flatten(2).reshape(len(maps), 2048)),
             "It flattens a map of 64 places",
