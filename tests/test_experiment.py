@@ -211,7 +211,7 @@ def test_the_arms_on_convolutions_are_equal_in_what_they_say():
 
 
 def test_the_capstone_decides_between_designs_that_differ_in_one_thing():
-    """First equal parameters, then only the dilation's place, then only the width; one is tested."""
+    """Equal parameters, then only the place of the dilation, then only the width; one is tested."""
     draft, separable, early, narrower = experiment.EXPERIMENTS["capstone"].arms
     (chosen,) = experiment.EXPERIMENTS["capstone-tested"].arms
     options = [arm.changes["network_options"] for arm in (draft, separable, early, narrower)]
