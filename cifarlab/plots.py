@@ -420,7 +420,7 @@ def designs(
     """
     plot = Chart(330)
     axes = plot.subplots()
-    looks = itertools.cycle(zip(LINES, "os^D", strict=True))
+    looks = zip(itertools.cycle(LINES), itertools.cycle("os^DvP*X"), strict=False)
     for (name, (costs, accuracies)), ((colour, _), marker) in zip(
         groups.items(), looks, strict=False
     ):

@@ -245,7 +245,8 @@ def test_each_design_is_a_marker_at_what_it_costs_and_is_worth():
         drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
         assert drawn == {"here": [[5, 80], [50, 85]], "elsewhere": [[10, 90]]}
         assert axes.get_xscale() == ("log" if logarithmic else "linear")
-        assert len({line.get_marker() for line in axes.lines}) == 2
+    (axes,) = plots.designs({str(number): ([1], [number]) for number in range(6)}, "cost").axes
+    assert len({line.get_marker() for line in axes.lines}) == 6
 
 
 def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):
