@@ -376,6 +376,22 @@ def learning_curves(
     return plot
 
 
+def learned_and_held_out(curves: Mapping[str, tuple[Sequence, Sequence, Sequence]]) -> Plot:
+    """Accuracy in per cent against epochs, on two kinds of images: a colour for each name.
+
+    `curves` are (epochs, training, held out); dashed lines are of training images.
+    """
+    plot = Chart(360)
+    axes = plot.subplots()
+    for (name, (epochs, training, held_out)), (colour, _) in zip(
+        curves.items(), itertools.cycle(LINES), strict=False
+    ):
+        axes.plot(epochs, training, "--", color=colour, label=f"{name}, training")
+        axes.plot(epochs, held_out, "-", color=colour, label=f"{name}, held out")
+    _lined(axes, "epoch", "accuracy (%)")
+    return plot
+
+
 def runs(arms: Mapping[str, Mapping]) -> Plot:
     """Test accuracies in per cent of an experiment's `arms`: a row for each, a dot for each run.
 

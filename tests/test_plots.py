@@ -63,6 +63,9 @@ ARMS = {
 }
 CHARTS = {
     "learning curves": lambda: plots.learning_curves(history(30, range(2, 31)), [(9, 99)], "2023"),
+    "learned and held out": lambda: plots.learned_and_held_out(
+        {"as they are": ([1, 9], [20, 99], [19, 40]), "redrawn": ([1, 9], [15, 60], [15, 50])}
+    ),
     "runs": lambda: plots.runs(ARMS),
     "dots": lambda: plots.dots({"a": [-1, 2]}, {"a": (-3, 4)}, "points above the rest"),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
@@ -225,6 +228,19 @@ def test_two_shares_are_drawn_on_one_scale():
     assert [list(values) for values in axes.lines[0].get_data()] == [[25, 50], [4, 8]]
     assert axes.get_xlim() == axes.get_ylim() == (0, 102)
     assert {"light left (%)", "right (%)"} <= set(texts(plot).splitlines())
+
+
+def test_what_was_learned_is_dashed_and_has_the_colour_of_what_was_held_out():
+    curves = {"none": ([1, 5, 9], [30, 70, 99], [28, 40, 39]), "all": ([1, 5], [20, 50], [21, 48])}
+    lines = plots.learned_and_held_out(curves).axes[0].lines
+    assert [line.get_label() for line in lines] == [
+        f"{name}, {which}" for name in curves for which in ("training", "held out")
+    ]
+    drawn = [[list(values) for values in line.get_data()] for line in lines]
+    assert drawn == [[curve[0], series] for curve in curves.values() for series in curve[1:]]
+    assert [line.get_linestyle() for line in lines] == ["--", "-"] * 2
+    colours = [line.get_color() for line in lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
 
 
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():

@@ -29,6 +29,7 @@ REWRITTEN = {
     "05-depthwise-separable-convolutions",
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
+    "08-what-augmentation-buys",
     "10-look-inside",
     "11-live-predictions",
     "12-capstone",
