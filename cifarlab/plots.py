@@ -424,6 +424,33 @@ def dots(
     return plot
 
 
+def designs(
+    groups: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    *,
+    logarithmic: bool = False,
+) -> Plot:
+    """Accuracies in per cent against what networks cost, called `x`: a marker for each network.
+
+    A group of networks shares a colour and a shape; each is two series: costs and accuracies.
+    """
+    plot = Chart(330)
+    axes = plot.subplots()
+    looks = zip(itertools.cycle(LINES), itertools.cycle("os^DvP*X"), strict=False)
+    for (name, (costs, accuracies)), ((colour, _), marker) in zip(
+        groups.items(), looks, strict=False
+    ):
+        axes.plot(costs, accuracies, marker, color=colour, markersize=8, alpha=0.85, label=name)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_xlim(left=0)
+    _lined(axes, x, "accuracy (%)")
+    return plot
+
+
 def learning_rate_sweep(sweep: Sweep, chosen: float | None = None) -> Plot:
     """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate."""
     plot = Chart(300)

@@ -32,6 +32,7 @@ REWRITTEN = {
     "08-what-augmentation-buys",
     "10-look-inside",
     "11-live-predictions",
+    "12-capstone",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
