@@ -49,6 +49,7 @@ class Recipe:
     ema_decay: float | None = None  # per step; the averaged weights are the result
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
+    images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
     test_every_epoch: bool = False  # else once, after the last
@@ -107,6 +108,8 @@ def _checked(setting: Field, value: Any) -> Any:
     if setting.name in ("mean", "std"):
         least = 0 if setting.name == "mean" else 1e-6
         return tuple(map(float, arguments.three(setting.name, value, least, 1)))
+    if setting.name == "images" and value is not None:
+        return arguments.whole("images", value, 1)
     if setting.name == "ema_decay" and not (
         value is None or (isinstance(value, float) and 0 < value < 1)
     ):

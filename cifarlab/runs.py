@@ -35,10 +35,30 @@ def splits(*, synthetic: bool = False, validation: bool = False) -> tuple[data.S
 
 def splits_of(record: Record) -> tuple[data.Split, data.Split]:
     """The images that a record's network learned from, and those that it was scored on."""
-    return splits(
+    train, held_out = splits(
         synthetic=record.data.startswith(data.SYNTHETIC),
         validation=record.scored_on == "validation",
     )
+    return learned_from(record.recipe, train), held_out
+
+
+def learned_from(recipe: Recipe, train: data.Split) -> data.Split:
+    """Those images of `train` that `recipe` learns from: all, or as few as it says.
+
+    Always the same few, and equally many of each class.
+
+    Raises: ValueError if it asks for more than there are, or can't have as many of each class.
+    """
+    if recipe.images is None:
+        return train
+    per_class, left_over = divmod(recipe.images, len(train.classes))
+    if left_over or recipe.images >= len(train):
+        raise ValueError(
+            f"images={recipe.images}; it must be a multiple of {len(train.classes)}, the number "
+            f"of classes, and below {len(train)}, or None for all."
+        )
+    _, few = data.split_validation(train, per_class)  # what it sets aside is what we want
+    return few
 
 
 def train(
@@ -67,6 +87,7 @@ def train(
     arguments.instance("recipe", recipe, Recipe)
     arguments.whole("seed", seed, 0, engine.LARGEST_SEED)
     arguments.one_of("scored_on", scored_on, ["test", "validation"])
+    train = learned_from(recipe, train)
     folder = Path(out)
     checkpoint, record_path = folder / "checkpoint.pt", folder / "record.json"
     if checkpoint.exists() and not resume:

@@ -334,6 +334,65 @@ def test_a_page_loads_no_script_of_icons_no_search_index_and_pictures_as_they_co
     assert all('loading="lazy"' in each for each in pictures[1:])
 
 
+@pytest.mark.parametrize("path", WITH_PICTURES)
+def test_the_text_keeps_its_place_when_a_picture_comes(visit, path):
+    """Each keeps room for itself before it is loaded: as much as it takes afterwards."""
+    page = visit(path)
+    page.locator("details").evaluate_all("(all) => all.forEach((e) => (e.open = true))")
+    heights = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
+        .map((each) => each.getBoundingClientRect().height)"""
+    before = page.evaluate(heights)
+    page.locator(".bd-article .cell_output img").evaluate_all(
+        """(all) => Promise.all(all.map((each) => {
+            each.loading = "eager";
+            return each.decode();
+        }))"""
+    )
+    assert len(before) > 1
+    assert page.evaluate(heights) == pytest.approx(before, abs=1)
+
+
+@pytest.mark.parametrize(
+    "path", ["book/welcome.html", "lessons/05-depthwise-separable-convolutions.html"]
+)
+def test_lines_of_prose_are_as_long_as_the_eye_can_follow_in_the_book_s_own_fonts(visit, path):
+    page = visit(path, viewport={"width": 1440, "height": 900})
+    page.evaluate("document.fonts.ready")
+    for font in ("16px 'Public Sans'", "italic 16px 'Public Sans'", "500 24px Literata"):
+        loaded = f"document.fonts.load({font!r}).then((found) => found.length)"
+        assert page.evaluate(loaded), font
+    longest = page.locator("article section > p").evaluate_all(
+        """(all) => Math.max(...all.map((each) => {
+            const text = document.createRange(), lines = [];
+            text.selectNodeContents(each);
+            const height = parseFloat(getComputedStyle(each).lineHeight);
+            return each.textContent.length / Math.ceil(each.clientHeight / height - 0.2);
+        }).filter((length, place) => all[place].clientHeight > 60))"""
+    )
+    assert 55 <= longest <= 80
+
+
+def test_practice_stands_under_its_lesson_in_the_menu(visit):
+    page = visit("lessons/05-depthwise-separable-convolutions.html")
+    menu = page.locator(".bd-sidebar-primary nav.bd-links")
+    lesson = menu.locator("li", has=page.locator("> a[href='#']")).last
+    practice = lesson.get_by_role("link", name="Practice", exact=True)
+    expect(practice).to_be_visible()
+    practice.click()
+    expect(page.locator("h1")).to_contain_text("Practice: Depthwise separable convolutions")
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if page.startswith("lessons/")])
+def test_set_up_and_imports_share_a_fold_with_the_code_that_follows(path):
+    """A reader meets one closed line of them, not three in a row."""
+    text = (HTML / path).read_text(encoding="utf-8").partition("<article")[2]
+    cells = re.split(r'(?=<div class="cell )', text)[1:]
+    folded = [" tag_hide-input" in each.partition(">")[0] for each in cells]
+    bare = [folded[i] and "cell_output" not in each for i, each in enumerate(cells)]
+    assert "install" in cells[0] and folded[0]
+    assert not any(is_bare and after for is_bare, after in itertools.pairwise(bare))
+
+
 def test_icons_are_drawn_all_the_same(visit):
     page = visit("lessons/03-receptive-fields.html")
     for name in ("fa-download", "fa-github", "fa-expand"):

@@ -50,6 +50,7 @@ def test_the_baseline_is_the_run_of_2023():
         "ema_decay": None,
         "remeasure_norms": False,
         "augmentation": "original",
+        "images": None,
         "mean": (0.4914, 0.4822, 0.4465),
         "std": (0.2023, 0.1994, 0.2010),
         "test_every_epoch": True,
@@ -120,6 +121,8 @@ def test_an_unknown_field_is_answered_with_the_known_ones():
         ("label_smoothing", 1.1, 1),
         ("ema_decay", 0.0, None),
         ("ema_decay", 1.0, 0.99),
+        ("images", 0, None),
+        ("images", 1.5, 10),
         ("mean", (0.5, 0.5), (0.5, 0.5, 0.5)),
         ("std", (0.5, 0.5), (0.5, 0.5, 0.5)),
         ("std", (0.5, 0.0, 0.5), (0.5, 0.1, 0.5)),
@@ -146,6 +149,7 @@ NUMBERS = [
     "end_divisor",
     "label_smoothing",
     "ema_decay",
+    "images",
 ]
 
 
@@ -186,6 +190,7 @@ def test_nesterov_without_momentum_is_refused():
             "momentum": st.floats(0, 1),
             "label_smoothing": st.floats(0, 1),
             "ema_decay": st.none() | st.floats(0.1, 0.9),
+            "images": st.none() | st.integers(1, 1000),
             "warmup_share": st.floats(0, 1),
             "std": st.tuples(*[st.floats(0.01, 1)] * 3),
             "network_options": st.fixed_dictionaries({"dropout": st.floats(0, 1) | st.tuples()}),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,3 +84,21 @@ def test_the_images_of_a_record_are_those_that_it_was_made_with(monkeypatch):
     monkeypatch.setattr(data, "load", lambda: pytest.fail("these are the real ones"))
     learned, held_out = runs.splits(synthetic=True, validation=True)
     assert (len(learned), len(held_out)) == (1800, 200)
+
+
+def test_a_recipe_may_learn_from_a_few_images_equally_many_of_each_class(tiny, shapes):
+    train, _ = shapes
+    few = runs.learned_from(dataclasses.replace(tiny, images=20), train)
+    assert np.bincount(few.labels).tolist() == [2] * 10
+    again = runs.learned_from(dataclasses.replace(tiny, images=20), train)
+    np.testing.assert_array_equal(few.images, again.images)
+    assert runs.learned_from(tiny, train) is train
+
+
+@pytest.mark.parametrize("images", [15, 5, 10**6])
+def test_images_that_cannot_be_had_are_refused_before_anything_is_written(
+    tiny, shapes, tmp_path, images
+):
+    with pytest.raises(ValueError, match=f"images={images}; it must be a multiple of 10"):
+        train(dataclasses.replace(tiny, images=images), shapes, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -152,6 +152,31 @@ EXPERIMENTS = {
             for name in augmentations
         ],
     ),
+    "sizes": Experiment(
+        "What does each augmentation buy where there are few images, or many?",
+        # As many images are met as in the 8 epochs of "augmentation", whose arms have all 50,000.
+        [
+            Arm(
+                f"{name}, {count:,} images",
+                "fast",
+                {"augmentation": name, "images": count, "epochs": 400_000 // count, **SGD},
+            )
+            for count in (1_000, 5_000, 20_000)
+            for name in ("none", "flip", "all")
+        ],
+    ),
+    "curves": Experiment(
+        "How do two networks come to their scores, with all augmentations and with none?",
+        [
+            Arm(
+                f"{name}, 5,000 images",
+                "fast",
+                {"augmentation": name, "images": 5_000, "epochs": 80, **SGD},
+            )
+            for name in ("none", "all")
+        ],
+        scored_on="validation",  # which is scored after every epoch
+    ),
     "corrected": Experiment(
         "What do the mistakes of 2023 cost?",
         [
@@ -318,6 +343,7 @@ def view(network: nn.Module) -> dict:
 def whole_training_set(record: records.Record, run: Path) -> float:
     """Accuracy on all images that a run learned from, as they are, not augmented."""
     train, _ = images(record.data.startswith(data.SYNTHETIC), record.scored_on)
+    train = runs.learned_from(record.recipe, train)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     return engine.evaluate(records.load_network(run), data.batches(train, plain, 1000)).accuracy
 

@@ -1,8 +1,10 @@
 """Pages that load no more than they show: no script of icons, no search index, pictures in time."""
 
 import re
+from pathlib import Path
 
 from docutils import nodes
+from PIL import Image
 from sphinx.application import Sphinx
 
 # The theme's icons come as fonts already; its script, of 1.5 MB, draws the same ones once more.
@@ -34,6 +36,22 @@ def lazy(body: str) -> str:
     )
 
 
+def with_sizes(body: str, files: dict[str, Path]) -> str:
+    """A page's text whose pictures say how large they are, so that no line moves when they come.
+
+    `files` has the file behind each name in the page's folder of pictures.
+    """
+
+    def sized(match: re.Match) -> str:
+        tag, file = match.group(), files.get(Path(match["source"]).name)
+        if file is None or file.suffix == ".svg" or "height=" in tag:
+            return tag
+        with Image.open(file) as image:
+            return f'<img width="{image.width}" height="{image.height}"{tag[4:]}'
+
+    return re.sub(r'<img [^>]*?src="(?P<source>[^"]*)"[^>]*>', sized, body)
+
+
 def lighten(
     app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
@@ -41,7 +59,9 @@ def lighten(
     context["without_icon_script"] = without_icon_script
     context["without_search_index"] = without_search_index
     if "body" in context:
-        context["body"] = lazy(context["body"])
+        images = app.builder.images.items()
+        files = {name: Path(app.srcdir, source) for source, name in images}
+        context["body"] = lazy(with_sizes(context["body"], files))
 
 
 def setup(app: Sphinx) -> dict:

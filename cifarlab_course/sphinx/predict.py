@@ -1,4 +1,4 @@
-"""Lessons as the book shows them: an opening in a box, no check cells, answers folded.
+"""Lessons as the book shows them: an opening in a box, no check cells, code and answers folded.
 
 An answer stands open in the page; `predict.js` folds it, so that without scripts nothing is hidden.
 """
@@ -10,7 +10,7 @@ from cifarlab_course.lessons.notebooks import ANSWER, CHECK
 
 OPEN = '<details class="answer" open><summary>Show the answer</summary>'
 
-
+FOLDED = "hide-input"  # the tag by which Jupyter Book folds a cell's code
 FACTS = ("You need", "Time:")  # how the paragraphs begin that follow the list of what one learns
 
 
@@ -30,9 +30,20 @@ def cells(doctree: nodes.document, tag: str) -> list[nodes.container]:
     return [each for each in doctree.findall(nodes.container) if f"tag_{tag}" in each["classes"]]
 
 
+def gather(doctree: nodes.document) -> None:
+    """Put set-up and imports under one fold with the folded code that follows them."""
+    folded = cells(doctree, FOLDED)
+    for cell in folded:
+        after = cell.next_node(descend=False, siblings=True)
+        if after in folded and len(cell) == 1:  # its code alone, without an output
+            after[0][:0] = cell[0].children
+            cell.parent.remove(cell)
+
+
 def shape(app: Sphinx, doctree: nodes.document) -> None:
     """Box the opening, take the checks out, fold each answer with the paragraph that reads it."""
     box(doctree)
+    gather(doctree)
     for cell in cells(doctree, CHECK):
         cell.parent.remove(cell)
     answers = cells(doctree, ANSWER)
