@@ -183,6 +183,15 @@ def parser() -> argparse.ArgumentParser:
     series.add_argument(
         "--workers", type=number(0, MOST_JOBS), default=0, help="processes that prepare images"
     )
+    series.add_argument(
+        "--scheduler", default="", help="who spreads the runs: a Dask scheduler, or local:2"
+    )
+    series.add_argument(
+        "--gpu-share",
+        type=number(0, 1, float),
+        default=0.0,
+        help="of a Dask worker's resource GPU, for each run: 0.25 lets four share one",
+    )
     release = command("publish", publish, "Make a run's record one that ships with the package.")
     release.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
     page = command("export", export, "Write a network down for the page Live predictions.")
@@ -430,7 +439,14 @@ def experiment(options: argparse.Namespace) -> None:
 
     setting = experiment.Setting(options.data, options.device, options.precision, options.workers)
     only = "print" if options.print else "collect" if options.collect else ""
-    experiment.conduct(options.experiment, options.runs or experiment.RUNS, setting, only=only)
+    experiment.conduct(
+        options.experiment,
+        options.runs or experiment.RUNS,
+        setting,
+        only=only,
+        scheduler=options.scheduler,
+        gpu_share=options.gpu_share,
+    )
 
 
 def publish(options: argparse.Namespace) -> None:

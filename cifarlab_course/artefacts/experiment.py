@@ -5,9 +5,10 @@
     course experiment convolutions --collect    only sum up what there is
 
 A command is one run and needs no other, so that `xargs`, a Slurm array or a CI matrix can spread
-them over machines: put the folders that come back under `runs/experiments/`, and collect. The
-summary, `cifarlab/records/shipped/experiments/NAME.json`, ships with the package, for the lessons
-read it. What it holds counts as run: to run it anew, move the summary away.
+them over machines: put the folders that come back under `runs/experiments/`, and collect. Where a
+Dask scheduler runs, `--scheduler` hands them to its workers (`artefacts/spread.py`). The summary,
+`cifarlab/records/shipped/experiments/NAME.json`, ships with the package, for the lessons read it.
+What it holds counts as run: to run it anew, move the summary away.
 """
 
 import functools
@@ -366,13 +367,22 @@ def interval(values: list[float], *, of_next: bool = False) -> list[float] | Non
     return [float(np.mean(values) - width), float(np.mean(values) + width)]
 
 
-def conduct(name: str, folder: Path, setting: Setting = Setting(), *, only: str = "") -> None:
+def conduct(
+    name: str,
+    folder: Path,
+    setting: Setting = Setting(),
+    *,
+    only: str = "",
+    scheduler: str = "",
+    gpu_share: float = 0.0,
+) -> None:
     """Make the runs that are missing in `folder`, in one `setting`, and sum up.
 
-    `only` "print" shows their commands, "collect" sums up.
+    `only` "print" shows their commands, "collect" sums up. `scheduler` and `gpu_share` say who
+    else makes them: see `spread.train`.
 
     Raises: ValueError if there is no such experiment, or nothing to sum up. And what `runs.train`
-    raises; then the same call goes on from there.
+    or `spread.train` raises; then the same call goes on from there.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(EXPERIMENTS)}.")
@@ -383,6 +393,11 @@ def conduct(name: str, folder: Path, setting: Setting = Setting(), *, only: str 
     if only == "print":
         print(*(shlex.join(run.command()) for run in lacking), sep="\n")
         return
+    if scheduler:
+        from cifarlab_course.artefacts import spread  # needs Dask, which few have
+
+        spread.train(lacking, folder, scheduler, gpu_share)
+        lacking = []
     for run in engine.progress(lacking, name):
         print(shlex.join(run.command()), flush=True)
         for epoch in run.train():
