@@ -1,7 +1,8 @@
 """Blocks and networks: which numbers a convolution mixes, and what that costs.
 
-Every network here is fully convolutional: it ends in global average pooling and a 1x1 convolution,
-never in a fully connected layer, so that it takes images of any size.
+Every network here is fully convolutional: it ends in global average pooling and a 1x1 convolution
+(on a single place, a fully connected layer). It never flattens a map, which would give each place
+weights of its own, and so it takes images of any size.
 """
 
 import inspect

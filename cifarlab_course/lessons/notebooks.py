@@ -29,6 +29,7 @@ REWRITTEN = {
     "05-depthwise-separable-convolutions",
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
+    "09-train-under-200k",
     "10-look-inside",
     "11-live-predictions",
 }
