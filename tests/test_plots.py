@@ -68,7 +68,9 @@ CHARTS = {
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "by_step": lambda: plots.by_step({"loss": {"calm": [2.5, 1.9], "wild": [2.5, 6.0]}}),
     "accuracy_by_rate": lambda: plots.accuracy_by_rate({"one cycle": {0.5: 85.1, 0.25: 84.0}}),
-    "accuracy_by_size": lambda: plots.accuracy_by_size({"fast": [(157_248, 87.7)]}),
+    "accuracy_by_size": lambda: plots.accuracy_by_size(
+        {"experiments": [(54_624, 84.0)], "fast": [(157_248, 87.7)]}
+    ),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
     "accuracy_by_rank": lambda: plots.accuracy_by_rank(
         {"depthwise first": [17.1, 50, 78], "pointwise first": [13, 53, 78]}
