@@ -23,10 +23,14 @@ def violations(network: nn.Module) -> list[str]:
     """What keeps `network` out of the challenge, one sentence for each broken rule.
 
     An empty list means that it takes part: it has fewer than 200,000 parameters, wherever it keeps
-    them, and no fully connected layer, gives ten scores for RGB images of any size, has a dilated
+    them, gives ten scores for RGB images of any size and flattens no map on the way, has a dilated
     and a depthwise separable convolution whose weights change the scores, and before its global
     pooling a unit in the middle sees the whole 32x32 image, without holes. `network` stays as it
     is.
+
+    Flattening a map gives what follows a weight for each place, and so ties it to one size. Behind
+    a global pooling there is one place left: there a fully connected layer and a 1x1 convolution
+    are the same, and both may be used.
 
     Raises: TypeError if it is no torch.nn.Module.
     Lesson: Capstone.
@@ -47,78 +51,80 @@ def violations(network: nn.Module) -> list[str]:
             f"It has {count:,} parameters, {count - LIMIT + 1:,} too many; frozen ones count "
             f"too{more}."
         )
-    dense = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
-    dense = dense or [f"{name} in its forward" for name in held.products]
-    if dense:
+    if held.flattened:
         broken.append(
-            f"It has a fully connected layer: {', '.join(dense)}. "
-            "Pool, and use a 1x1 convolution instead."
+            f"It flattens a map of {held.flattened} places, so that what follows needs a weight "
+            "for each of them. Pool over all places first."
         )
+    if failure and not held.flattened:  # else that is why
+        broken.append(f"It does not give (N, 10) scores for (N, 3, H, W) images: {failure}")
     if failure:
-        why = f"It does not give (N, 10) scores for (N, 3, H, W) images: {failure}"
-        return [*broken, why]
+        return broken
     return broken + missing_convolutions(network, used) + narrow_view(network)
 
 
-# Products in which weights make a fully connected layer; and what makes a tensor of other things.
-_PRODUCTS = (
-    "linear bilinear matmul mm mv bmm addmm addmv addbmm baddbmm einsum tensordot inner dot "
-    "__matmul__ __rmatmul__ multi_head_attention_forward"
-).split()
-_MAKERS = "tensor as_tensor from_numpy frombuffer asarray".split()
+_MAKERS = "tensor as_tensor from_numpy frombuffer asarray new_tensor".split()  # of other things
+_NORMS = "batch_norm instance_norm __get__".split()  # what may look at running statistics
 
 
 class _Held(TorchFunctionMode):
     """What a network computes with, seen while it is active, that no module of it declares.
 
-    `elsewhere` counts numbers: those in buffers, but for the running statistics of norms, and those
-    of tensors that are neither images nor made of them. `products` names the functions that
-    multiply weights as a fully connected layer does.
+    `elsewhere` counts numbers: those in buffers, but for running statistics that only norms use,
+    and those of tensors that are neither images nor made of them. `flattened` is the size of the
+    first map, such as 8x8, that lost its places to one long vector.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.weights = {_storage(tensor) for tensor in (*network.parameters(), *network.buffers())}
-        own = {  # of norms, which a network needs not learn
-            _storage(tensor)
+        self.network, self.flattened = network, ""
+        # By their place in memory; kept, so that no other tensor takes it.
+        self.known = {_storage(tensor): tensor for tensor in network.parameters()}
+        self.statistics = {
+            _storage(tensor): tensor
             for part in network.modules()
             if isinstance(part, nn.modules.batchnorm._NormBase)
             for tensor in part.buffers(recurse=False)
         }
-        self.elsewhere = sum(
-            tensor.numel() for tensor in network.buffers() if _storage(tensor) not in own
-        )
-        self.network, self.products = network, list[str]()
-        self.tensors: dict[int, Tensor] = {}  # kept, so that no other takes their place in memory
+        self.elsewhere = 0
+        for tensor in network.buffers():
+            if _storage(tensor) not in self.statistics:
+                self.count(tensor)
 
     def watch(self, images: Tensor) -> None:
         """Look on while the network computes its scores."""
-        self.tensors[_storage(images)] = images
+        self.known[_storage(images)] = images
         with self, torch.no_grad():
             self.network(images)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
-        tensors = list(_tensors((args, kwargs)))
-        for tensor in tensors:
-            self.count(tensor)
-        if name in _PRODUCTS and any(_storage(tensor) in self.weights for tensor in tensors):
-            self.products.append({"__matmul__": "matmul", "__rmatmul__": "matmul"}.get(name, name))
+        before = list(_tensors((args, kwargs)))
+        for tensor in before:
+            if _storage(tensor) not in self.statistics or name not in _NORMS:
+                self.count(tensor)
         result = function(*args, **(kwargs or {}))
         for tensor in _tensors(result):
             if name in _MAKERS:
                 self.count(tensor)
-            elif tensors and all(_storage(other) in self.weights for other in tensors):
-                self.weights.add(_storage(tensor))  # made of weights alone
-            self.tensors.setdefault(_storage(tensor), tensor)
+            elif _storage(tensor) not in self.statistics:
+                self.known.setdefault(_storage(tensor), tensor)
+            if before and not self.flattened:
+                self.flattened = _places_lost(before[0], tensor)
         return result
 
     def count(self, tensor: Tensor) -> None:
         """Count the numbers of a tensor that is met for the first time."""
-        if _storage(tensor) not in self.weights and _storage(tensor) not in self.tensors:
+        if _storage(tensor) not in self.known:
             self.elsewhere += tensor.numel()
-            self.weights.add(_storage(tensor))
-            self.tensors[_storage(tensor)] = tensor
+            self.known[_storage(tensor)] = tensor
+
+
+def _places_lost(maps: Tensor, vectors: Tensor) -> str:
+    """The size of `maps` (N, C, ...), if `vectors` (N, C * places) hold each in one row."""
+    in_a_row = maps.dim() > 2 and vectors.shape == (len(maps), maps[0].numel())
+    lost = in_a_row and sum(length > 1 for length in maps.shape[1:]) > 1  # else one was left
+    return "x".join(map(str, maps.shape[2:])) if lost else ""
 
 
 def _storage(tensor: Tensor) -> int:

@@ -1,8 +1,8 @@
 """Blocks and networks: which numbers a convolution mixes, and what that costs.
 
-Every network here is fully convolutional: it ends in global average pooling and a 1x1 convolution
-(on a single place, a fully connected layer). It never flattens a map, which would give each place
-weights of its own, and so it takes images of any size.
+Every network here is fully convolutional: no map is flattened, and all places are pooled before the
+last layer, a 1x1 convolution, so that it takes images of any size. On pooled maps that is a fully
+connected layer; as a convolution it can be moved before the pooling, for a map of each class.
 """
 
 import inspect

@@ -376,6 +376,22 @@ def learning_curves(
     return plot
 
 
+def learned_and_held_out(curves: Mapping[str, tuple[Sequence, Sequence, Sequence]]) -> Plot:
+    """Accuracy in per cent against epochs, on two kinds of images: a colour for each name.
+
+    `curves` are (epochs, training, held out); dashed lines are of training images.
+    """
+    plot = Chart(360)
+    axes = plot.subplots()
+    for (name, (epochs, training, held_out)), (colour, _) in zip(
+        curves.items(), itertools.cycle(LINES), strict=False
+    ):
+        axes.plot(epochs, training, "--", color=colour, label=f"{name}, training")
+        axes.plot(epochs, held_out, "-", color=colour, label=f"{name}, held out")
+    _lined(axes, "epoch", "accuracy (%)")
+    return plot
+
+
 def runs(arms: Mapping[str, Mapping]) -> Plot:
     """Test accuracies in per cent of an experiment's `arms`: a row for each, a dot for each run.
 
@@ -405,6 +421,33 @@ def dots(
     if low <= 0 <= high:
         axes.axvline(0, color=GREY, linewidth=1)
     _named_rows(axes, list(values), what)
+    return plot
+
+
+def designs(
+    groups: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    *,
+    logarithmic: bool = False,
+) -> Plot:
+    """Accuracies in per cent against what networks cost, called `x`: a marker for each network.
+
+    A group of networks shares a colour and a shape; each is two series: costs and accuracies.
+    """
+    plot = Chart(330)
+    axes = plot.subplots()
+    looks = zip(itertools.cycle(LINES), itertools.cycle("os^DvP*X"), strict=False)
+    for (name, (costs, accuracies)), ((colour, _), marker) in zip(
+        groups.items(), looks, strict=False
+    ):
+        axes.plot(costs, accuracies, marker, color=colour, markersize=8, alpha=0.85, label=name)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_xlim(left=0)
+    _lined(axes, x, "accuracy (%)")
     return plot
 
 

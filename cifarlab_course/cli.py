@@ -200,6 +200,7 @@ def parser() -> argparse.ArgumentParser:
     command("gallery", gallery, "Draw the augmentation gallery.")
     command("kernel", kernel, "Compile what makes networks fast in a page (needs Node.js).")
     command("samples", samples, "Make the sample pictures of the page Live predictions.")
+    command("temperatures", temperatures, "Sum up networks' confidence, for the figure on it.")
     return top
 
 
@@ -485,6 +486,14 @@ def samples(options: argparse.Namespace) -> None:
     from cifarlab_course.artefacts import samples
 
     path = samples.write()
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def temperatures(options: argparse.Namespace) -> None:
+    """Sum up confidences."""
+    from cifarlab_course.artefacts import temperatures
+
+    path = temperatures.write()
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 

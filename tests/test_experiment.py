@@ -210,6 +210,18 @@ def test_the_arms_on_convolutions_are_equal_in_what_they_say():
     assert fields == [{"receptive_field": 48, "coverage": 1.0}] * 4
 
 
+def test_the_capstone_decides_between_designs_that_differ_in_one_thing():
+    """Equal parameters, then only the place of the dilation, then only the width; one is tested."""
+    draft, separable, early, narrower = experiment.EXPERIMENTS["capstone"].arms
+    (chosen,) = experiment.EXPERIMENTS["capstone-tested"].arms
+    options = [arm.changes["network_options"] for arm in (draft, separable, early, narrower)]
+    sizes = [model.count_parameters(model.create("fast", **each)) for each in options]
+    assert abs(sizes[1] / sizes[0] - 1) < 0.02 and sizes[2] == sizes[1]
+    assert options[2]["widths"] == options[1]["widths"] != options[3]["widths"]
+    assert options[3] | {"widths": options[2]["widths"]} == options[2]
+    assert chosen.changes["network_options"] in options
+
+
 def test_an_interval_is_students():
     """Of 1, 2, 3: mean 2, deviation 1, t of 2 degrees of freedom 4.303."""
     low, high = interval([1.0, 2.0, 3.0])

@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from cifarlab import data, diagnostics, figures, live, model, recipes, records
+from cifarlab import challenge, data, diagnostics, engine, figures, live, model, recipes, records
 from cifarlab.receptive_field import Field, _taps, analyze
 from cifarlab.schema import Epoch, Score
-from cifarlab_course.artefacts import export
+from cifarlab_course.artefacts import export, temperatures
 from tests import picture_files
 from tests.helpers import tiny_record
 
@@ -138,6 +138,7 @@ def test_a_figure_starts_with_what_it_is_given():
             "first of run-browser is 'fast-seed0'; it is one of: baseline-seed0",
         ),
         ("convolution-stepper", {"kernel": np.zeros(3)}, "kernel of .* takes whole numbers from 1"),
+        ("designer", {"preset": "vgg16"}, "is 'vgg16'; it is one of: draft, leap, early"),
         ("keep-or-refuse", {}, "cards holds 0; pass one or more, each with keep, label, pic"),
         ("keep-or-refuse", {"cards": [{"label": "cat"}]}, "cards holds 1; .* each with keep"),
     ],
@@ -1508,6 +1509,328 @@ def test_the_strongest_place_of_a_map_is_named(compute):
         values[place] = 1
         case = {"height": 9, "width": 9, "values": values}
         assert compute("live-predictions", "strongest(x)", [case]) == [words]
+
+
+# ------------------------------------------------------------------------------ the designer
+
+# How many modules of the code each kind of layer gives.
+MODULES = {"dense": 3, "depthwise": 1, "pointwise": 3, "separable": 4, "pooling": 1}
+
+
+def designed(code: str) -> nn.Sequential:
+    """The network that copied code makes, with the same weights each time."""
+    torch.manual_seed(0)
+    names: dict = {}
+    exec(code, names)
+    return names["network"]
+
+
+def designs(count: int) -> list[list[dict]]:
+    """Stacks of one to nine layers with all that can be chosen; the same each time."""
+    chance = random.Random(2)
+
+    def drawn(kind: str) -> dict:
+        if kind == "pooling":
+            return {"kind": kind, "kernel": chance.choice([2, 3]), "stride": chance.choice([1, 2])}
+        window = {
+            "kernel": chance.choice([1, 3, 3, 3, 5]),
+            "stride": chance.choice([1, 1, 1, 2, 4]),
+            "dilation": chance.choice([1, 1, 2, 3, 4, 16]),
+        }
+        channels = {"channels": chance.choice([16, 24, 48, 96, 160])}
+        return {
+            "kind": kind,
+            **(window if kind != "pointwise" else {}),
+            **(channels if kind != "depthwise" else {}),
+        }
+
+    kinds = [*MODULES, "dense", "separable"]
+    return [
+        [drawn(chance.choice(kinds)) for _ in range(chance.randint(1, 9))] for _ in range(count)
+    ]
+
+
+def runs_on(network: nn.Module) -> bool:
+    """Whether a picture of 32 by 32 pixels is large enough for all its layers."""
+    try:
+        network.eval()(torch.zeros(1, 3, 32, 32))
+    except RuntimeError:
+        return False
+    return True
+
+
+def plain(sentences: list[str]) -> list[str]:
+    """Without the marks of code; of a network that fails, without PyTorch's own words."""
+    return [re.sub(r"(images: ).*", r"\1", each.replace("`", "")) for each in sentences]
+
+
+def test_the_designer_counts_sees_and_judges_as_the_package_does_what_its_code_makes(compute):
+    cases = designs(60)
+    found = compute("designer", "[code(x), follow(x), totals(follow(x)), violations(x)]", cases)
+    met = set()
+    for layers, (code, maps, total, sentences) in zip(cases, found, strict=True):
+        network = designed(code)
+        assert total["parameters"] == model.count_parameters(network), layers
+        broken = challenge.violations(network)
+        assert plain(sentences) == plain(broken), layers
+        met |= {" ".join(each.split()[:2]) for each in sentences or [""]}
+        if not runs_on(network):
+            assert maps[-1]["units"] == 0
+            continue
+        assert total["multiplyAdds"] == model.count_multiply_adds(network), layers
+        analysis, place = analyze(network, (32, 32)), -1
+        for each, follow in zip(layers, maps[1:], strict=True):
+            place += MODULES[each["kind"]]
+            field = analysis[str(place)]
+            assert field.units == (follow["units"],) * 2, layers
+            assert field.size == (follow["size"],) * 2, layers
+    # Too many, not run, none of each kind, too narrow a view, and nothing at all.
+    assert met == {"It has", "It does", "No dilated", "No depthwise", "A unit", ""}
+
+
+def taken(page, chance: random.Random) -> None:
+    """One step of somebody who tries out what the designer offers."""
+    row = page.locator("li.layer").nth(chance.randrange(page.locator("li.layer").count()))
+    step = chance.choice(["add", "kind", "number", "number", "button"])
+    if step == "add":
+        page.get_by_label("A new layer").select_option(index=chance.randrange(7))
+        page.get_by_role("button", name="Add it").click()
+    elif step == "kind":
+        row.get_by_role("combobox").first.select_option(chance.choice(list(MODULES)))
+    elif step == "number":
+        controls = row.locator("select:not([aria-label^=kind]), input").all()
+        chosen = chance.choice(controls)
+        if chosen.get_attribute("type") == "number":
+            chosen.fill(str(chance.choice([1, 2, 3, 5, 16, 40, 96])))
+        else:
+            chosen.select_option(index=chance.randrange(chosen.locator("option").count()))
+    else:
+        usable = [each for each in row.get_by_role("button").all() if each.is_enabled()]
+        if usable:
+            chance.choice(usable).click()
+
+
+def whole_numbers(text: str) -> list[int]:
+    """12,345 as one of them."""
+    return [int(each.replace(",", "")) for each in re.findall(r"[\d,]*\d", text)]
+
+
+def copied(page) -> str:
+    """What the button puts into the clipboard."""
+    kept = "{ writeText: async (text) => { window.copied = text; } }"
+    page.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {kept} }})")
+    page.get_by_role("button", name="Copy the code").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    return page.evaluate("window.copied")
+
+
+def in_the_middle(field: Field) -> tuple[int, int]:
+    """Of the units in the middle of a map, the one that sees most pixels."""
+    places = [
+        (y, x) for y in challenge.central(field.units[0]) for x in challenge.central(field.units[1])
+    ]
+    return max(places, key=lambda place: field.taps(*place).sum())
+
+
+def square_seen(field: Field) -> int:
+    """How many pixels it sees."""
+    return int(field.taps(*in_the_middle(field)).sum())
+
+
+def coverage(field: Field) -> float:
+    """Which share of its box that is."""
+    return field.coverage(*in_the_middle(field))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_the_designer_shows_is_what_the_package_says_of_the_copied_code(show, seed):
+    """After a walk of sixteen steps through its buttons and fields."""
+    chance = random.Random(seed)
+    page = show(figures.show("designer", preset=["draft", "leap", "early"][seed % 3]))
+    for _ in range(16):
+        taken(page, chance)
+    network = designed(copied(page))
+    runs = runs_on(network)
+    counts = [model.count_parameters(network)]
+    if runs:
+        analysis = analyze(network, (32, 32))
+        seen = square_seen(analysis.last_map)
+        counts += [seen, 1024, model.count_multiply_adds(network)]
+        assert page.locator(".square .seen").get_attribute("d").count("M") == seen
+    shown = whole_numbers(" ".join(page.locator("dd").all_inner_texts()))
+    assert [each for each in shown if each != 199_999] == (counts if runs else [*counts, 1024])
+    sentences = [" ".join(each.split()) for each in page.locator(".said li").all_inner_texts()]
+    assert plain(sentences) == plain(challenge.violations(network))
+
+    end = 0
+    for row in page.locator("li.layer").all():
+        start, end = end, end + MODULES[row.get_by_role("combobox").first.input_value()]
+        parts = network[start:end]
+        layers = [each for each in parts if isinstance(each, nn.Conv2d | nn.MaxPool2d)]
+        for name in ("kernel", "stride", "dilation"):
+            if (control := row.locator(f"[aria-label^={name}]")).count():
+                attribute = getattr(layers[0], "kernel_size" if name == "kernel" else name)
+                assert {int(control.input_value())} == {*np.atleast_1d(attribute)}, name
+        if (control := row.locator("[aria-label^=channels]")).count():
+            assert int(control.input_value()) == layers[-1].out_channels
+        facts = row.locator(".facts span").all_inner_texts()
+        if not runs:
+            continue
+        field = analysis[str(end - 1)]
+        adds = model.count_multiply_adds(network[:end])
+        adds -= model.count_multiply_adds(network[:start]) if start else 0
+        assert whole_numbers(facts[0])[:2] == [*field.units]
+        assert whole_numbers(facts[1]) == [model.count_parameters(parts)]
+        assert whole_numbers(facts[2]) == [adds]
+        seen, box = square_seen(field), round(square_seen(field) / coverage(field))
+        holes = [seen, box] if seen < box else []
+        assert whole_numbers(facts[3]) == [*field.size, *holes]
+        assert row.locator(".seen").get_attribute("d").count("M") ** 2 == seen
+
+
+def test_a_layer_moves_goes_and_comes_by_keyboard_and_the_keyboard_goes_along(show):
+    page = show(figures.show("designer", preset="leap"))  # pointwise, dense, separable
+    kinds = page.get_by_role("combobox", name=re.compile("kind of layer"))
+
+    def order() -> list[str]:
+        return [each.input_value() for each in kinds.all()]
+
+    page.get_by_role("button", name="Move down layer 1").press("Enter")
+    assert order() == ["dense", "pointwise", "separable"]
+    expect(page.get_by_role("button", name="Move down layer 2")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    assert order() == ["dense", "separable", "pointwise"]
+    expect(page.get_by_role("button", name="Move up layer 3")).to_be_focused()  # the end
+    page.keyboard.press("ArrowDown")
+    assert order() == ["dense", "separable", "pointwise"]
+    page.get_by_role("button", name="Remove layer 1").press("Enter")
+    expect(page.get_by_role("button", name="Remove layer 1")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert order() == ["pointwise"]
+    expect(page.get_by_role("button", name="Remove layer 1")).to_be_disabled()
+    page.get_by_label("A new layer").select_option("dilated")
+    page.get_by_role("button", name="Add it").press("Enter")
+    assert order() == ["pointwise", "dense"]
+    expect(kinds.last).to_be_focused()
+    expect(page.get_by_label("dilation of layer 2")).to_have_value("2")
+
+
+def test_a_number_that_cannot_be_is_mended(show):
+    page = show(figures.show("designer"))
+    channels = page.get_by_label("channels of layer 1")
+    for typed, kept in (("1", "8"), ("9999", "256"), ("", "256"), ("20.4", "20")):
+        channels.fill(typed)
+        channels.blur()
+        expect(channels).to_have_value(kept)
+    assert "nn.Conv2d(3, 20, 3," in page.locator("pre").text_content()
+
+
+def test_the_designer_speaks_when_it_rests_and_only_then(browser):
+    page = browser.new_page()
+    page.clock.install(time=0)
+    page.set_content(figures.show("designer")._repr_html_())
+    page.clock.pause_at(60_000)  # or it goes on by itself
+    spoken = page.get_by_role("status").first
+    expect(spoken).to_be_empty()
+    for channels in ("16", "32"):
+        page.get_by_label("channels of layer 1").fill(channels)
+        page.keyboard.press("Enter")
+        page.clock.run_for(900)
+        expect(spoken).to_be_empty()
+    page.clock.run_for(200)
+    expect(spoken).to_contain_text("parameters. The referee says no, for one reason: A unit")
+    page.close()
+
+
+def test_without_a_clipboard_the_code_is_selected(show):
+    page = show(figures.show("designer"))
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.get_by_role("button", name="Copy the code").click()
+    expect(page.get_by_text("It is selected")).to_be_visible()
+    expect(page.locator("pre")).to_be_visible()
+    taken = "addEventListener('copy', () => { window.kept = getSelection().toString(); })"
+    page.evaluate(taken)
+    page.keyboard.press("Control+c")
+    assert page.evaluate("window.kept").startswith("from torch import nn")
+
+
+# -------------------------------------------------------------------------------- temperature
+
+
+def test_the_sums_of_the_temperatures_are_those_that_are_made_today(cifar10):
+    """But for one guess of a bin that another machine's rounding puts beside it."""
+    stored = json.loads(temperatures.OUT.read_text(encoding="utf-8"))
+    assert temperatures.text(stored) == temperatures.OUT.read_text(encoding="utf-8")
+    anew = temperatures.temperatures(cifar10[1])
+    assert stored["temperatures"] == anew["temperatures"]
+    assert [*stored["networks"]] == [*anew["networks"]]
+    for name, rows in anew["networks"].items():
+        for row, again in zip(stored["networks"][name], rows, strict=True):
+            assert row["loss"] == pytest.approx(again["loss"], abs=1e-4)
+            for part in ("images", "right", "confidence"):
+                assert row[part] == pytest.approx(again[part], abs=1.01), (name, part)
+
+
+@pytest.fixture(scope="module")
+def at_temperatures(browser):
+    """A page with the figure on it."""
+    page = browser.new_page()
+    page.set_content(figures.show("temperature")._repr_html_())
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["baseline", "fast", "accurate"])
+@pytest.mark.parametrize("temperature", [0.5, 0.65, 1.0, 1.15, 2.0])
+def test_at_a_temperature_a_network_is_as_sure_and_as_right_as_the_package_finds_it(
+    at_temperatures, cifar10, name, temperature
+):
+    labels = torch.from_numpy(cifar10[1].labels).long()
+    cooled = (records.log_probabilities(f"{name}-seed0") / temperature).log_softmax(dim=1)
+    found, score = diagnostics.calibration(cooled, labels), engine.score(cooled, labels)
+    sure = cooled.exp().amax(dim=1).mean().item()
+    panel = at_temperatures.get_by_role("region", name=name)
+    panel.get_by_role("slider").fill(str(temperature))
+    shown = [float(each.removesuffix(" %")) for each in panel.locator("dd").all_inner_texts()]
+    expected = [100 * sure, score.accuracy, 100 * found.error]
+    assert shown[:3] == pytest.approx(expected, abs=0.06)
+    assert shown[3] == pytest.approx(score.loss, abs=0.0006)
+    some = found.counts > 0
+    claimed, right = 100 * found.confidence[some], 100 * found.accuracy[some]
+    bars = np.array(numbers(panel.locator("rect.right"), "y", "height"))
+    assert bars[:, 1] == pytest.approx(right.numpy(), abs=0.01)
+    assert bars.sum(axis=1) == pytest.approx(100)
+    gaps = np.array(numbers(panel.locator("rect.gap"), "y", "height"))
+    assert 100 - gaps.sum(axis=1) == pytest.approx(torch.minimum(claimed, right).numpy(), abs=0.01)
+    assert 100 - gaps[:, 0] == pytest.approx(torch.maximum(claimed, right).numpy(), abs=0.01)
+    counts = np.array(numbers(panel.locator("rect.count"), "height"))[:, 0]
+    assert counts / counts.max() == pytest.approx(
+        (found.counts[some] / found.counts.max()).numpy(), abs=1e-3
+    )
+    gap = sure - score.accuracy / 100
+    word = "as sure as" if abs(gap) < 0.005 else "too sure" if gap > 0 else "too modest"
+    expect(panel.locator(".judged")).to_contain_text(word)
+
+
+def test_a_slider_of_one_network_leaves_the_others_alone_and_is_told_when_it_rests(browser):
+    page = browser.new_page()
+    page.clock.install(time=0)
+    page.set_content(figures.show("temperature")._repr_html_())
+    page.clock.pause_at(60_000)
+    others = [
+        page.get_by_role("region", name=name).inner_text() for name in ("baseline", "accurate")
+    ]
+    slider = page.get_by_role("slider", name="temperature of fast")
+    for _ in range(8):
+        slider.press("ArrowLeft")
+        page.clock.run_for(900)
+        expect(page.get_by_role("status")).to_be_empty()
+    page.clock.run_for(200)
+    expect(page.get_by_role("status")).to_contain_text("fast at temperature 0.6: ")
+    assert others == [
+        page.get_by_role("region", name=name).inner_text() for name in ("baseline", "accurate")
+    ]
+    page.close()
 
 
 # ---------------------------------------------------------------------------- keep or refuse

@@ -153,7 +153,7 @@ def test_every_network_has_fewer_than_200_000_parameters(name):
 
 @pytest.mark.parametrize("name", model.names())
 def test_every_network_is_fully_convolutional(name):
-    """No fully connected layer, so any size of image gives ten numbers."""
+    """No map is flattened, so any size of image gives ten numbers."""
     network = model.create(name).eval()
     assert not [part for part in network.modules() if isinstance(part, nn.Linear)]
     for size in [(32, 32), (17, 40)]:

@@ -63,6 +63,9 @@ ARMS = {
 }
 CHARTS = {
     "learning curves": lambda: plots.learning_curves(history(30, range(2, 31)), [(9, 99)], "2023"),
+    "learned and held out": lambda: plots.learned_and_held_out(
+        {"as they are": ([1, 9], [20, 99], [19, 40]), "redrawn": ([1, 9], [15, 60], [15, 50])}
+    ),
     "runs": lambda: plots.runs(ARMS),
     "dots": lambda: plots.dots({"a": [-1, 2]}, {"a": (-3, 4)}, "points above the rest"),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
@@ -72,6 +75,12 @@ CHARTS = {
         {"experiments": [(54_624, 84.0)], "fast": [(157_248, 87.7)]}
     ),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
+    "designs": lambda: plots.designs(
+        {"here": ([50, 60], [80, 85]), "elsewhere": ([100], [90])}, "parameters (thousands)"
+    ),
+    "designs, logarithmic": lambda: plots.designs(
+        {"here": ([5, 50], [80, 85])}, "multiply-adds (millions)", logarithmic=True
+    ),
     "accuracy_by_rank": lambda: plots.accuracy_by_rank(
         {"depthwise first": [17.1, 50, 78], "pointwise first": [13, 53, 78]}
     ),
@@ -226,6 +235,19 @@ def test_two_shares_are_drawn_on_one_scale():
     assert {"light left (%)", "right (%)"} <= set(texts(plot).splitlines())
 
 
+def test_what_was_learned_is_dashed_and_has_the_colour_of_what_was_held_out():
+    curves = {"none": ([1, 5, 9], [30, 70, 99], [28, 40, 39]), "all": ([1, 5], [20, 50], [21, 48])}
+    lines = plots.learned_and_held_out(curves).axes[0].lines
+    assert [line.get_label() for line in lines] == [
+        f"{name}, {which}" for name in curves for which in ("training", "held out")
+    ]
+    drawn = [[list(values) for values in line.get_data()] for line in lines]
+    assert drawn == [[curve[0], series] for curve in curves.values() for series in curve[1:]]
+    assert [line.get_linestyle() for line in lines] == ["--", "-"] * 2
+    colours = [line.get_color() for line in lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+
+
 def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
     arms = {
         "a": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79.0, 83.0]},
@@ -235,6 +257,17 @@ def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
     lines = [[list(values) for values in line.get_data()] for line in plot.axes[0].lines]
     assert lines == [[[79, 83], [0, 0]], [[80, 82], [0, 0]], [[90], [1]]]
     assert [label.get_text() for label in plot.axes[0].get_yticklabels()] == ["a", "b"]
+
+
+def test_each_design_is_a_marker_at_what_it_costs_and_is_worth():
+    groups = {"here": ([5, 50], [80, 85]), "elsewhere": ([10], [90])}
+    for logarithmic in (False, True):
+        (axes,) = plots.designs(groups, "millions", logarithmic=logarithmic).axes
+        drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+        assert drawn == {"here": [[5, 80], [50, 85]], "elsewhere": [[10, 90]]}
+        assert axes.get_xscale() == ("log" if logarithmic else "linear")
+    (axes,) = plots.designs({str(number): ([1], [number]) for number in range(6)}, "cost").axes
+    assert len({line.get_marker() for line in axes.lines}) == 6
 
 
 def test_a_gallery_keeps_the_order_of_its_images_and_captions(split):

@@ -44,6 +44,7 @@ AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
 UNSMOOTHED = {"label_smoothing": 0.0}
 FLIPS = {"augmentation": "flip"}
 SGD = {"muon_peak_learning_rate": 0.0}
+EARLY = (["separable"] * 4, "dilated separable")
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
 
 
@@ -78,6 +79,12 @@ def late(kind: str, width: int, count: int) -> dict:
     """The changes that make `fast` an arm of the experiment on convolutions."""
     options = {"widths": [32, width], "early": ["dense"] * 2, "late": [kind] * count}
     return {"network_options": options, "epochs": 10, **SGD}
+
+
+def small(width: int, late: list[str], second: str = "separable", epochs: int = 2) -> dict:
+    """The changes that make `fast` a design of the capstone: thin early on, `width` later."""
+    options = {"widths": [16, width], "early": ["dense", second], "late": late}
+    return {"epochs": epochs, "network_options": options}
 
 
 def scheduled(schedule: str, divisor: float) -> Arm:
@@ -141,6 +148,20 @@ EXPERIMENTS = {
             Arm("equal field, separable", "fast", late("separable", 64, 4)),
             Arm("equal field, both", "fast", late("dilated separable", 64, 2)),
         ],
+    ),
+    "capstone": Experiment(
+        "Which of two designs learns more in two epochs: three decisions?",
+        [
+            Arm("draft", "fast", small(56, ["dense", "dilated"]), range(2)),
+            Arm("separable", "fast", small(104, ["separable", "dilated separable"] * 2), range(2)),
+            Arm("dilated early", "fast", small(104, *EARLY), range(2)),
+            Arm("narrower", "fast", small(72, *EARLY), range(2)),
+        ],
+        scored_on="validation",
+    ),
+    "capstone-tested": Experiment(
+        "How well does the capstone's design do, once it is chosen?",
+        [Arm("chosen", "fast", small(104, *EARLY, epochs=4), range(1))],
     ),
     "augmentation": Experiment(
         "What does each augmentation buy, in a short training and in a longer one?",

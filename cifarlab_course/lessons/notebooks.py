@@ -29,9 +29,11 @@ REWRITTEN = {
     "05-depthwise-separable-convolutions",
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
+    "08-what-augmentation-buys",
     "09-train-under-200k",
     "10-look-inside",
     "11-live-predictions",
+    "12-capstone",
 }
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")

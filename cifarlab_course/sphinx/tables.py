@@ -84,7 +84,8 @@ class Experiments(Markdown):
             lines += [
                 f"**{found['question']}**",
                 "",
-                "| Arm | Parameters | Runs | Mean test accuracy | Its 95 % interval | Commit |",
+                f"| Arm | Parameters | Runs | Mean {found.get('scored_on', 'test')} accuracy "
+                "| Its 95 % interval | Commit |",
                 "| --- | --: | --: | --: | --: | --- |",
                 *map(self.row, found["arms"]),
                 "",
