@@ -451,17 +451,29 @@ def designs(
     return plot
 
 
-def learning_rate_sweep(sweep: Sweep, chosen: float | None = None) -> Plot:
-    """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate."""
+def learning_rate_sweep(
+    sweep: Sweep, chosen: float | None = None, ignorance: float | None = None
+) -> Plot:
+    """Smoothed loss against the learning rate; a dashed line marks the `chosen` rate.
+
+    A dotted line marks `ignorance`, the loss of a network that knows nothing.
+    """
     plot = Chart(300)
     axes = plot.subplots()
     axes.semilogx(sweep.learning_rates, sweep.losses, color=BLUE)
     if chosen is not None:
         axes.axvline(chosen, color=ORANGE, linestyle="--", label=f"chosen peak: {chosen:g}")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_locator(NullLocator())
+    if ignorance is not None:
+        axes.axhline(ignorance, color=GREY, linestyle=":", label="knowing nothing")
+    _rates(axes)
     _lined(axes, "learning rate", "smoothed loss (nats)")
     return plot
+
+
+def _rates(axes: Axes) -> None:
+    """Plain numbers at a logarithmic axis of learning rates."""
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
@@ -472,6 +484,53 @@ def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
     below.plot(momenta, color=ORANGE)
     _lined(above, "", "learning rate")
     _lined(below, "step", "momentum")
+    return plot
+
+
+def by_step(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
+    """What happens from step to step of one run or several: a panel for each measure.
+
+    `panels` holds for each measure a series for each run, from step 1 on; the runs of the first
+    panel are named.
+    """
+    plot = Chart(60 + 190 * len(panels))
+    grid = plot.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (measure, runs) in zip(grid, panels.items(), strict=True):
+        curves = {name: (range(1, len(each) + 1), each) for name, each in runs.items()}
+        _curves(axes, curves)
+        _lined(axes, "", measure)
+    grid[-1].set_xlabel("step", fontsize=Chart.WORDS, loc="right")
+    return plot
+
+
+def accuracy_by_rate(percent: Mapping[str, Mapping[float, float]]) -> Plot:
+    """Accuracy against the peak learning rate, on a logarithmic axis; a line for each schedule."""
+    plot = Chart(380)
+    axes = plot.subplots()
+    looks = [*LINES, ("#000000", "-")]
+    for (name, by_rate), (colour, style), marker in zip(
+        percent.items(), itertools.cycle(looks), itertools.cycle("osD^v"), strict=False
+    ):
+        rates = sorted(by_rate)
+        found = [by_rate[rate] for rate in rates]
+        axes.semilogx(rates, found, style, marker=marker, color=colour, label=name)
+    _rates(axes)
+    axes.set_xticks([0.01, 0.1, 1])
+    _lined(axes, "peak learning rate", "validation accuracy (%)")
+    return plot
+
+
+def accuracy_by_size(groups: Mapping[str, Sequence[tuple[int, float]]]) -> Plot:
+    """Accuracy in per cent against parameters: a kind of marker for each of `groups`."""
+    plot = Chart(380)
+    axes = plot.subplots()
+    looks = itertools.cycle(zip((GREY, BLUE, ORANGE, GREEN), "oDs^", strict=True))
+    for (name, points), (colour, marker) in zip(groups.items(), looks, strict=False):
+        sizes, found = zip(*points, strict=True)
+        thousands = [size / 1000 for size in sizes]
+        axes.plot(thousands, found, marker, color=colour, markersize=8, alpha=0.7, label=name)
+    axes.set_xlim(0, 210)
+    _lined(axes, "parameters (thousands)", "test accuracy (%)")
     return plot
 
 

@@ -69,6 +69,11 @@ CHARTS = {
     "runs": lambda: plots.runs(ARMS),
     "dots": lambda: plots.dots({"a": [-1, 2]}, {"a": (-3, 4)}, "points above the rest"),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
+    "by_step": lambda: plots.by_step({"loss": {"calm": [2.5, 1.9], "wild": [2.5, 6.0]}}),
+    "accuracy_by_rate": lambda: plots.accuracy_by_rate({"one cycle": {0.5: 85.1, 0.25: 84.0}}),
+    "accuracy_by_size": lambda: plots.accuracy_by_size(
+        {"experiments": [(54_624, 84.0)], "fast": [(157_248, 87.7)]}
+    ),
     "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
     "designs": lambda: plots.designs(
         {"here": ([50, 60], [80, 85]), "elsewhere": ([100], [90])}, "parameters (thousands)"

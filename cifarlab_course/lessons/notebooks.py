@@ -30,6 +30,7 @@ REWRITTEN = {
     "06-dilated-versus-depthwise-separable",
     "07-augmentations",
     "08-what-augmentation-buys",
+    "09-train-under-200k",
     "10-look-inside",
     "11-live-predictions",
     "12-capstone",
