@@ -734,8 +734,9 @@ def test_the_command_prints_the_table_one_layer_or_json(capsys):
     assert "layer4.1.conv2" in capsys.readouterr().out
     arguments = ["receptive-field", "skipnet", "--input", "32x48", "--layer", "conv4", "--json"]
     assert cli.main(arguments) == 0
-    facts = json.loads(capsys.readouterr().out)
+    (facts,) = json.loads(capsys.readouterr().out)["layers"]
     assert facts["layer"] == "conv4"
+    assert facts["sees"] == {"top": 0, "left": 7, "bottom": 31, "right": 41}
     assert (facts["units"], facts["size"], facts["start"]) == ([32, 48], [35, 35], [-17, -17])
 
 
@@ -765,7 +766,17 @@ def test_the_command_takes_patterns_depths_and_other_formats(capsys):
     assert run(capsys, *resnet, "--format", "markdown").startswith("| layer | units |")
     document = json.loads(run(capsys, *resnet, "--json"))
     assert document["layers"][0]["layer"] == "conv1"
+    assert document["last_map"]["units"] == [2, 2]
     assert document["missing"] is None
+
+
+@pytest.mark.slow
+def test_the_command_draws_the_growth_of_the_field(capsys, tmp_path):
+    picture = tmp_path / "growth.svg"
+    run(capsys, "skipnet", "--plot", str(picture))
+    drawn = picture.read_text()
+    assert "<svg" in drawn
+    assert "field (pixels)" in drawn or "<path" in drawn
 
 
 def test_the_command_takes_arguments_and_networks_that_are_there(capsys, tmp_path, monkeypatch):
@@ -804,6 +815,8 @@ def test_the_command_prints_the_rows_before_a_refusal(capsys, tmp_path, monkeypa
         ["skipnet", "--input", "wide"],
         ["skipnet", "--layer", "conv9"],
         ["skipnet", "--layer", "conv4", "--layer", "conv9"],
+        ["skipnet", "--plot", "growth.tiff"],
+        ["skipnet", "--depth", "0"],
     ],
 )
 def test_the_command_refuses_in_one_line_and_prints_nothing_else(arguments, capsys):
