@@ -33,15 +33,15 @@ from benchmarks import networks
 from benchmarks.networks import Shape
 from cifarlab.receptive_field import Analysis, Field, Refused, analyze
 
-SECONDS = 60  # for each network: to build it, to analyse it, and to check it
+SECONDS = 60  # of the processor, for each network: to build it, to analyse it, and to check it
 LARGEST = 300e6  # parameters
 SMALL = (64, 96)  # pixels, of the image that the check takes
 VERDICTS = ["whole", "partly", "refused", "late", "error", "invalid"]
 CHECKED = ("whole", "partly")
 
 
-class Late(Exception):
-    """Time is up."""
+class Late(BaseException):
+    """Time is up; nothing on the way may take it for an error of the network."""
 
 
 class Reached(Exception):
@@ -57,13 +57,13 @@ def in_time(function: Callable, *values):
     def ring(*_) -> None:
         raise Late
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(SECONDS)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         return function(*values)
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 # ------------------------------------------------------------------------------ the analysis
@@ -77,7 +77,7 @@ def examine(make: Callable, asked: bool) -> dict:
         if sum(parameter.numel() for parameter in network.parameters()) > LARGEST:
             return {"verdict": "invalid", "why": "too large"}
         even_weights(network)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, Late) as error:
         return {"verdict": "invalid", "why": brief(error)}
     facts: dict = {"image": list(shape)}
     try:
@@ -122,7 +122,7 @@ def runs(network: nn.Module, shape: Shape) -> bool:
     try:
         with torch.no_grad():
             in_time(network, torch.rand(1, *shape))
-    except Exception:
+    except (Exception, Late):
         return False
     return True
 

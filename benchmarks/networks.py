@@ -9,6 +9,7 @@ these all below 75 million parameters; from the others, what they are known for 
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -337,9 +338,9 @@ def transformers() -> Iterator[tuple[str, Maker]]:
     }
 
     def make(name: str, settings: dict) -> nn.Module:
-        family = name.partition("For")[0]
+        family = re.split("For(?=[A-Z])", name)[0]
         config = getattr(library, f"{family}Config")(**settings)
-        return getattr(library, name if "For" in name else f"{name}Model")(config)
+        return getattr(library, name if family != name else f"{name}Model")(config)
 
     for name, (side, settings) in sizes.items():
         yield name, of_shape((3, side, side), make, name, settings)

@@ -172,6 +172,21 @@ def levels(x, a, b):
     return torch.cat([a(x).flatten(2), b(F.max_pool2d(x, 2)).flatten(2)], 2)[:, :, None]
 
 
+def overwritten(x, c):
+    """What a convolution gave is overwritten by the image, and a row of it by zeros."""
+    y = c(x)
+    y.copy_(x)
+    y[:, :, 3].zero_()
+    y[:, :, 5:].fill_(1)
+    return y
+
+
+def emptied(x, c):
+    """Only the image is left: the convolution's result is filled with a number, then added."""
+    y = c(x)
+    return x + y.fill_(2)
+
+
 BRANCHES = [conv(padding=d, dilation=d) for d in (1, 3, 2)]
 
 # On 12 x 10 pixels of one channel.
@@ -252,6 +267,8 @@ NETWORKS = {
     "a lock": Locked(),
     "padding by hand": Call(padded, conv(padding=1)),
     "a copy into views": Call(copied, conv(padding=1)),
+    "overwritten": Call(overwritten, conv(padding=1)),
+    "emptied": Call(emptied, conv(padding=1)),
     "reversible": Call(reversible, conv(padding=1), conv(padding=1)),
     "levels side by side": Call(levels, conv(padding=1), conv(padding=1)),
     # ------------------------------------------------------------ one operation each
@@ -330,6 +347,10 @@ NETWORKS = {
     "nan_to_num": Call(lambda x, c: torch.nan_to_num(c(x)), conv()),
     "new_tensor": Call(lambda x, c: c(x) * x.new_tensor([2.0]), conv()),
     "requires_grad_": Call(lambda x, c: c(x.requires_grad_()), conv()),
+    "diff": Call(lambda x, c: c(x).diff(n=2, dim=2), conv()),
+    "hstack": Call(lambda x, c: torch.hstack([x, c(x)]), conv(padding=1)),
+    "dstack": Call(lambda x, c: torch.dstack([x, c(x)]), conv(padding=1)),
+    "special": Call(lambda x, c: torch.special.expit(torch.special.erf(c(x))), conv()),
     "t": Call(lambda x, c: c(x).flatten(2)[0].t().relu().t().view(1, 2, 10, 8), conv(1, 2)),
     "mT": Call(lambda x, c: c(x).flatten(2).mT.relu().mT.view(1, 2, 10, 8), conv(1, 2)),
     "movedim": Call(lambda x, c: c(x).movedim(1, -1).movedim(-1, 1), conv(1, 2)),

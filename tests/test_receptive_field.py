@@ -541,6 +541,64 @@ def hidden_branch(image: Tensor) -> Tensor:
         return image * 2
 
 
+@torch.no_grad()  # with gradients, PyTorch itself refuses that
+def written_out(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros_like(image)
+    torch.mul(conv(image), 2, out=result)
+    return image + result
+
+
+def through_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros(1, 1, 8, 8)
+    result.data.add_(conv(image))
+    return image + result
+
+
+def through_a_maps_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = image * 2
+    result.data.view(-1).add_(conv(image).view(-1))
+    return result
+
+
+def other_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros(1, 1, 8, 8)
+    result.data = conv(image)
+    return image + result
+
+
+def other_imaginary_part(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.complex(image, image)
+    result.imag = conv(image)
+    return result.imag
+
+
+def decided_by_a_mask(image: Tensor, conv: nn.Module) -> Tensor:
+    finite = torch.isfinite(image)
+    finite &= image > 0
+    return image if finite.all() else conv(image)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (written_out, "mul in the network itself writes its result .* out="),
+        (through_data, "add_ in the network itself writes through `data`"),
+        (through_a_maps_data, "add_ in the network itself writes through `data`"),
+        (other_data, "the network itself gives a tensor other `data`"),
+        (other_imaginary_part, "the network itself uses a tensor that was changed unseen"),
+        (decided_by_a_mask, "bool in the network itself asks for the values of pixels"),
+    ],
+)
+def test_a_branch_that_goes_a_hidden_way_is_refused_not_lost(function, message):
+    with pytest.raises(Unsupported, match=message):
+        analyze(Call(function, conv(padding=1)), (8, 8), channels=1)
+
+
+def test_what_the_image_makes_likely_depends_on_the_image():
+    drawn = Call(lambda x, a: x + torch.bernoulli(a(x).sigmoid()), conv(padding=1))
+    assert analyze(drawn, (8, 8), channels=1).output.size == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
