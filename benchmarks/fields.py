@@ -222,12 +222,14 @@ def output_of(network: nn.Module, name: str, image: Tensor) -> Tensor:
         raise Reached
 
     handle = network.get_submodule(name).register_forward_hook(look)
+    enabled, *_ = torch.backends.mkldnn.set_flags(False)
     try:
-        with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        with torch.no_grad():
             network(image[None].clone())
     except Reached:
         return outputs[0]
     finally:
+        torch.backends.mkldnn.set_flags(enabled)
         handle.remove()
     raise ValueError(f"{name} does not run")
 

@@ -53,6 +53,12 @@ def own_patch(x, patches):
     return mixed.transpose(1, 2).view(1, 4, 6, 5)
 
 
+def padded_keys(x, attend):
+    """Attention over the pixels of a row, of which the last three are no keys."""
+    pixels, padding = x[0, 0, :, :, None], torch.arange(10).expand(12, 10) > 6
+    return attend(pixels, pixels, pixels, key_padding_mask=padding)[0][None, :, :, :, 0]
+
+
 def attention(cut):
     """Attention by hand, over patches, the projections cut apart by `cut`."""
 
@@ -212,6 +218,9 @@ NETWORKS = {
     ),
     "image @ constant": Call(lambda x: x @ ones(10, 4)),
     "image @ matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0) @ x @ torch.eye(10)),
+    "batched matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0)[None, None] @ x),
+    "einsum with zeros": Call(lambda x: torch.einsum("bchw,wv->bchv", x, torch.eye(10))),
+    "tensordot with zeros": Call(lambda x: torch.tensordot(x, torch.eye(10), 1)),
     # ------------------------------------------------------------ norms
     "instance norm with statistics": nn.Sequential(
         conv(), nn.InstanceNorm2d(1, track_running_stats=True)
@@ -235,6 +244,7 @@ NETWORKS = {
         lambda x, a: a(x).flatten(2)[:, :, :, None], conv(1, 2, 2, stride=2)
     ),
     "masked weights": Masked(),
+    "padded keys": Call(padded_keys, nn.MultiheadAttention(1, 1, batch_first=True)),
     "masked attention": Call(own_patch, conv(1, 4, 2, stride=2)),
     # ------------------------------------------------------------ constants made like the image
     "to": Call(lambda x: x * ones(1).to(x)),

@@ -572,6 +572,12 @@ def other_imaginary_part(image: Tensor, conv: nn.Module) -> Tensor:
     return result.imag
 
 
+def several_at_once(image: Tensor, conv: nn.Module) -> Tensor:
+    scale = torch.ones(1)
+    torch._foreach_add_([scale], [conv(image).mean((2, 3))[0]])
+    return image * scale
+
+
 def decided_by_a_mask(image: Tensor, conv: nn.Module) -> Tensor:
     finite = torch.isfinite(image)
     finite &= image > 0
@@ -586,6 +592,7 @@ def decided_by_a_mask(image: Tensor, conv: nn.Module) -> Tensor:
         (through_a_maps_data, "add_ in the network itself writes through `data`"),
         (other_data, "the network itself gives a tensor other `data`"),
         (other_imaginary_part, "the network itself uses a tensor that was changed unseen"),
+        (several_at_once, "_foreach_add_ in the network itself changes several tensors at once"),
         (decided_by_a_mask, "bool in the network itself asks for the values of pixels"),
     ],
 )

@@ -297,6 +297,8 @@ class Recorder(TorchFunctionMode):
         in_place = is_in_place(own)
         target = args[0] if args else None
         origin = getattr(target, "_origin", None) if in_place else None
+        if in_place and own != "__setitem__" and not isinstance(target, Tensor):
+            raise Unsupported(f"{own} in {self.where()} changes several tensors at once.")
         if in_place and hasattr(target, "_data"):
             raise Unsupported(
                 f"{own} in {self.where()} writes through `data`, which hides it; leave that out."
