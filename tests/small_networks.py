@@ -56,7 +56,7 @@ def own_patch(x, patches):
 def padded_keys(x, attend):
     """Attention over the pixels of a row, of which the last three are no keys."""
     pixels, padding = x[0, 0, :, :, None], torch.arange(10).expand(12, 10) > 6
-    return attend(pixels, pixels, pixels, key_padding_mask=padding)[0][None, :, :, :, 0]
+    return attend(pixels, pixels, pixels, key_padding_mask=padding)[0][None, None, :, :, 0]
 
 
 def attention(cut):
@@ -220,6 +220,9 @@ NETWORKS = {
     "image @ matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0) @ x @ torch.eye(10)),
     "batched matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0)[None, None] @ x),
     "einsum with zeros": Call(lambda x: torch.einsum("bchw,wv->bchv", x, torch.eye(10))),
+    "einsum with zeros, of channels": Call(
+        lambda x, c: torch.einsum("bchw,cd->bdhw", c(x), torch.eye(2)), conv(1, 2)
+    ),
     "tensordot with zeros": Call(lambda x: torch.tensordot(x, torch.eye(10), 1)),
     # ------------------------------------------------------------ norms
     "instance norm with statistics": nn.Sequential(

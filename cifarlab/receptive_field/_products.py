@@ -108,7 +108,9 @@ def matmul(op, left, right, *more, **options):
         if known(other) and len(other.shape) == 2 and factor.axes(dim) and (other == 0).any():
             return through_matrix(op, factor, dim, other if rows else other.t(), rows)
         inputs.append((factor, own))
-    return combine(op, inputs, loose=zeros(op, left, right))
+    touched = any(f.axes(d) for f, own in inputs for d, target in enumerate(own) if target is None)
+    batched = any(len(factor.shape) > 2 for factor in (left, right) if known(factor))
+    return combine(op, inputs, loose=zeros(op, left, right) if touched or batched else None)
 
 
 def zeros(op, *factors) -> str | None:
@@ -172,7 +174,16 @@ def einsum(op, equation, *operands):
             if len(set(letters)) < len(letters):
                 raise op.unsupported(f"has no rule for the diagonal in {term!r}")
             inputs.append((operand, [result.index(c) if c in result else None for c in letters]))
-    return combine(op, inputs, loose=zeros(op, *operands))
+    fixed = {c for operand, term in zip(operands, terms, strict=True) if known(operand)
+             for c in named(term, len(operand.shape))}  # fmt: skip
+    touched = any(
+        operand.axes(d)
+        for operand, term in zip(operands, terms, strict=True)
+        if isinstance(operand, Feature)
+        for d, c in enumerate(named(term, len(operand.shape)))
+        if c in fixed
+    )
+    return combine(op, inputs, loose=zeros(op, *operands) if touched else None)
 
 
 def tensordot(op, left, right, dims=2, **more):
@@ -191,7 +202,8 @@ def tensordot(op, left, right, dims=2, **more):
         targets = [None if d in own else next(place) for d in range(len(factor.shape))]
         if isinstance(factor, Feature):
             inputs.append((factor, targets))
-    return combine(op, inputs, loose=zeros(op, left, right))
+    touched = any(f.axes(d) for f, own in inputs for d, target in enumerate(own) if target is None)
+    return combine(op, inputs, loose=zeros(op, left, right) if touched else None)
 
 
 def outer(op, left, right):
