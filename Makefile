@@ -20,7 +20,7 @@ endif
 
 # What a caller names goes by the environment: a shell would read its quotes and backticks, and make
 # its dollars.
-NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE LIBRARIES ONLY
 $(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
 export $(NAMED)
 
@@ -29,7 +29,7 @@ EDITION ?= full
 export EDITION
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve style quick test validate colab-check constraints lessons links exercise assignment \
+.PHONY: help book serve style quick test validate fields colab-check constraints lessons links exercise assignment \
 	grade lab clean $(LESSONS)
 
 help: ## Show the commands
@@ -64,6 +64,9 @@ $(LESSONS): .venv/all # one lesson, run anew and compared: make lessons/09-train
 
 validate: .venv/all ## The long checks, on this machine's device; writes a report to validation/
 	$(COURSE) validate
+
+fields: .venv/all ## The receptive fields of 600 networks: make fields LIBRARIES=folder (CONTRIBUTING.md)
+	$(BIN)/python -m benchmarks.fields $${LIBRARIES:+"$$LIBRARIES"} $${ONLY:+--only $$ONLY}
 
 colab-check: .venv/all ## The lessons with Colab's versions and with the oldest ones (10 GB)
 	$(COURSE) colab-check

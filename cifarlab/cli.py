@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="look through squeeze-and-excitation and the like",
     )
+    field.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="also draw the growth of the field, as .svg, .pdf or .png",
+    )
     return top
 
 
@@ -253,31 +259,20 @@ def show_fields(options: argparse.Namespace) -> None:
         analysis, refusal = error.analysis, error
         if options.layer or not analysis.table():
             raise
-    fields = [pair for layer in options.layer for pair in fields_of(analysis, layer)]
-    for layer, field in fields:
-        facts = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
-        seen = field.box(*field.centre, clipped=True)
-        show(
-            options,
-            {
-                "layer": layer,
-                **facts,
-                "exact": field.exact,
-                "unit": field.centre,
-                "sees": named(seen),
-            },
-            f"{layer}: {field}; unit {field.centre} sees {seen}",
-        )
-    if options.layer:
-        return
     table = analysis.table()
     if options.depth is not None:
         arguments.whole("--depth", options.depth, 1)
         rows = [row for row in table if row.layer.partition(": ")[0].count(".") < options.depth]
         table = receptive_field.Table(rows)
+    fields = [pair for layer in options.layer for pair in fields_of(analysis, layer)]
+    if options.plot:
+        draw_growth(table, options)
     if options.json:
-        facts = {"input": analysis.size, "missing": analysis.missing}
-        print(json.dumps({**facts, "layers": [row._asdict() for row in table]}))
+        print(json.dumps(document(analysis, fields, None if options.layer else table)))
+    elif options.layer:
+        for layer, field in fields:
+            seen = field.box(*field.centre, clipped=True)
+            print(f"{layer}: {field}; unit {field.centre} sees {seen}")
     else:
         forms = {"text": table.__str__, "markdown": table.markdown, "csv": table.csv}
         print(forms[options.format]())
@@ -302,9 +297,53 @@ def closing(analysis: "receptive_field.Analysis", through_gates: bool) -> list[s
     return lines
 
 
-def named(box: "receptive_field.Box | None") -> dict[str, int] | None:
-    """A box with its names, for JSON."""
-    return box and box._asdict()
+def document(
+    analysis: "receptive_field.Analysis",
+    fields: Sequence[tuple[str, "receptive_field.Field"]],
+    table: "receptive_field.Table | None",
+) -> dict:
+    """All that the command says, for programs: `table`, or the `fields` of the layers asked for.
+
+    Two numbers are those along y and along x.
+    """
+
+    def facts(field: "receptive_field.Field") -> dict:
+        geometry = {name: getattr(field, name) for name in ("units", "size", "stride", "start")}
+        seen = field.box(*field.centre, clipped=True)
+        return {
+            **geometry,
+            "exact": field.exact,
+            "unit": field.centre,
+            "sees": seen and seen._asdict(),
+        }
+
+    if table is None:
+        layers = [{"layer": layer, **facts(field)} for layer, field in fields]
+    else:
+        layers = [row._asdict() for row in table]
+    last = analysis.last_map
+    return {
+        "input": analysis.size,
+        "missing": analysis.missing,
+        "last_map": last and facts(last),
+        "layers": layers,
+    }
+
+
+def draw_growth(table: "receptive_field.Table", options: argparse.Namespace) -> None:
+    """The size of the field, layer by layer, as a picture.
+
+    Raises: ValueError if the file's name is of no kind of picture, or no layer's units are alike.
+    """
+    if options.plot.suffix not in (".svg", ".pdf", ".png"):
+        raise ValueError(f"--plot {options.plot}; write a name that ends in .svg, .pdf or .png.")
+    if not any(row.size[0] for row in table):
+        raise ValueError("--plot: there is no layer whose units all see as much as each other.")
+    from cifarlab import plots
+
+    plot = plots.field_growth({options.network: table}, image=int(options.input.partition("x")[0]))
+    plot.lay_out(plot.WIDTHS[1])
+    plot.savefig(options.plot)
 
 
 def fields_of(analysis: "receptive_field.Analysis", layer: str) -> list[tuple]:

@@ -53,6 +53,12 @@ def own_patch(x, patches):
     return mixed.transpose(1, 2).view(1, 4, 6, 5)
 
 
+def padded_keys(x, attend):
+    """Attention over the pixels of a row, of which the last three are no keys."""
+    pixels, padding = x[0, 0, :, :, None], torch.arange(10).expand(12, 10) > 6
+    return attend(pixels, pixels, pixels, key_padding_mask=padding)[0][None, None, :, :, 0]
+
+
 def attention(cut):
     """Attention by hand, over patches, the projections cut apart by `cut`."""
 
@@ -172,6 +178,21 @@ def levels(x, a, b):
     return torch.cat([a(x).flatten(2), b(F.max_pool2d(x, 2)).flatten(2)], 2)[:, :, None]
 
 
+def overwritten(x, c):
+    """What a convolution gave is overwritten by the image, and a row of it by zeros."""
+    y = c(x)
+    y.copy_(x)
+    y[:, :, 3].zero_()
+    y[:, :, 5:].fill_(1)
+    return y
+
+
+def emptied(x, c):
+    """Only the image is left: the convolution's result is filled with a number, then added."""
+    y = c(x)
+    return x + y.fill_(2)
+
+
 BRANCHES = [conv(padding=d, dilation=d) for d in (1, 3, 2)]
 
 # On 12 x 10 pixels of one channel.
@@ -197,6 +218,12 @@ NETWORKS = {
     ),
     "image @ constant": Call(lambda x: x @ ones(10, 4)),
     "image @ matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0) @ x @ torch.eye(10)),
+    "batched matrix with zeros": Call(lambda x: torch.eye(12).roll(1, 0)[None, None] @ x),
+    "einsum with zeros": Call(lambda x: torch.einsum("bchw,wv->bchv", x, torch.eye(10))),
+    "einsum with zeros, of channels": Call(
+        lambda x, c: torch.einsum("bchw,cd->bdhw", c(x), torch.eye(2)), conv(1, 2)
+    ),
+    "tensordot with zeros": Call(lambda x: torch.tensordot(x, torch.eye(10), 1)),
     # ------------------------------------------------------------ norms
     "instance norm with statistics": nn.Sequential(
         conv(), nn.InstanceNorm2d(1, track_running_stats=True)
@@ -220,6 +247,7 @@ NETWORKS = {
         lambda x, a: a(x).flatten(2)[:, :, :, None], conv(1, 2, 2, stride=2)
     ),
     "masked weights": Masked(),
+    "padded keys": Call(padded_keys, nn.MultiheadAttention(1, 1, batch_first=True)),
     "masked attention": Call(own_patch, conv(1, 4, 2, stride=2)),
     # ------------------------------------------------------------ constants made like the image
     "to": Call(lambda x: x * ones(1).to(x)),
@@ -252,6 +280,8 @@ NETWORKS = {
     "a lock": Locked(),
     "padding by hand": Call(padded, conv(padding=1)),
     "a copy into views": Call(copied, conv(padding=1)),
+    "overwritten": Call(overwritten, conv(padding=1)),
+    "emptied": Call(emptied, conv(padding=1)),
     "reversible": Call(reversible, conv(padding=1), conv(padding=1)),
     "levels side by side": Call(levels, conv(padding=1), conv(padding=1)),
     # ------------------------------------------------------------ one operation each
@@ -330,6 +360,10 @@ NETWORKS = {
     "nan_to_num": Call(lambda x, c: torch.nan_to_num(c(x)), conv()),
     "new_tensor": Call(lambda x, c: c(x) * x.new_tensor([2.0]), conv()),
     "requires_grad_": Call(lambda x, c: c(x.requires_grad_()), conv()),
+    "diff": Call(lambda x, c: c(x).diff(n=2, dim=2), conv()),
+    "hstack": Call(lambda x, c: torch.hstack([x, c(x)]), conv(padding=1)),
+    "dstack": Call(lambda x, c: torch.dstack([x, c(x)]), conv(padding=1)),
+    "special": Call(lambda x, c: torch.special.expit(torch.special.erf(c(x))), conv()),
     "t": Call(lambda x, c: c(x).flatten(2)[0].t().relu().t().view(1, 2, 10, 8), conv(1, 2)),
     "mT": Call(lambda x, c: c(x).flatten(2).mT.relu().mT.view(1, 2, 10, 8), conv(1, 2)),
     "movedim": Call(lambda x, c: c(x).movedim(1, -1).movedim(-1, 1), conv(1, 2)),

@@ -541,6 +541,71 @@ def hidden_branch(image: Tensor) -> Tensor:
         return image * 2
 
 
+@torch.no_grad()  # with gradients, PyTorch itself refuses that
+def written_out(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros_like(image)
+    torch.mul(conv(image), 2, out=result)
+    return image + result
+
+
+def through_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros(1, 1, 8, 8)
+    result.data.add_(conv(image))
+    return image + result
+
+
+def through_a_maps_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = image * 2
+    result.data.view(-1).add_(conv(image).view(-1))
+    return result
+
+
+def other_data(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.zeros(1, 1, 8, 8)
+    result.data = conv(image)
+    return image + result
+
+
+def other_imaginary_part(image: Tensor, conv: nn.Module) -> Tensor:
+    result = torch.complex(image, image)
+    result.imag = conv(image)
+    return result.imag
+
+
+def several_at_once(image: Tensor, conv: nn.Module) -> Tensor:
+    scale = torch.ones(1)
+    torch._foreach_add_([scale], [conv(image).mean((2, 3))[0]])
+    return image * scale
+
+
+def decided_by_a_mask(image: Tensor, conv: nn.Module) -> Tensor:
+    finite = torch.isfinite(image)
+    finite &= image > 0
+    return image if finite.all() else conv(image)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (written_out, "mul in the network itself writes its result .* out="),
+        (through_data, "add_ in the network itself writes through `data`"),
+        (through_a_maps_data, "add_ in the network itself writes through `data`"),
+        (other_data, "the network itself gives a tensor other `data`"),
+        (other_imaginary_part, "the network itself uses a tensor that was changed unseen"),
+        (several_at_once, "_foreach_add_ in the network itself changes several tensors at once"),
+        (decided_by_a_mask, "bool in the network itself asks for the values of pixels"),
+    ],
+)
+def test_a_branch_that_goes_a_hidden_way_is_refused_not_lost(function, message):
+    with pytest.raises(Unsupported, match=message):
+        analyze(Call(function, conv(padding=1)), (8, 8), channels=1)
+
+
+def test_what_the_image_makes_likely_depends_on_the_image():
+    drawn = Call(lambda x, a: x + torch.bernoulli(a(x).sigmoid()), conv(padding=1))
+    assert analyze(drawn, (8, 8), channels=1).output.size == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -734,8 +799,9 @@ def test_the_command_prints_the_table_one_layer_or_json(capsys):
     assert "layer4.1.conv2" in capsys.readouterr().out
     arguments = ["receptive-field", "skipnet", "--input", "32x48", "--layer", "conv4", "--json"]
     assert cli.main(arguments) == 0
-    facts = json.loads(capsys.readouterr().out)
+    (facts,) = json.loads(capsys.readouterr().out)["layers"]
     assert facts["layer"] == "conv4"
+    assert facts["sees"] == {"top": 0, "left": 7, "bottom": 31, "right": 41}
     assert (facts["units"], facts["size"], facts["start"]) == ([32, 48], [35, 35], [-17, -17])
 
 
@@ -765,7 +831,17 @@ def test_the_command_takes_patterns_depths_and_other_formats(capsys):
     assert run(capsys, *resnet, "--format", "markdown").startswith("| layer | units |")
     document = json.loads(run(capsys, *resnet, "--json"))
     assert document["layers"][0]["layer"] == "conv1"
+    assert document["last_map"]["units"] == [2, 2]
     assert document["missing"] is None
+
+
+@pytest.mark.slow
+def test_the_command_draws_the_growth_of_the_field(capsys, tmp_path):
+    picture = tmp_path / "growth.svg"
+    run(capsys, "skipnet", "--plot", str(picture))
+    drawn = picture.read_text()
+    assert "<svg" in drawn
+    assert "field (pixels)" in drawn or "<path" in drawn
 
 
 def test_the_command_takes_arguments_and_networks_that_are_there(capsys, tmp_path, monkeypatch):
@@ -804,6 +880,8 @@ def test_the_command_prints_the_rows_before_a_refusal(capsys, tmp_path, monkeypa
         ["skipnet", "--input", "wide"],
         ["skipnet", "--layer", "conv9"],
         ["skipnet", "--layer", "conv4", "--layer", "conv9"],
+        ["skipnet", "--plot", "growth.tiff"],
+        ["skipnet", "--depth", "0"],
     ],
 )
 def test_the_command_refuses_in_one_line_and_prints_nothing_else(arguments, capsys):

@@ -1,13 +1,19 @@
 """Protects the receptive fields of networks in use: 24 of torchvision, at every stage.
 
-Brute force takes minutes, so `make validate` runs this, not `make test`.
+And 600 networks of other libraries, where those are. Brute force takes minutes, so `make validate`
+runs this, not `make test`.
 """
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from torch import nn
 from torchvision import models
 
+from benchmarks import fields
 from cifarlab.receptive_field import Field, analyze, brute_force
 
 pytestmark = pytest.mark.long
@@ -54,3 +60,19 @@ def test_every_stage_sees_what_brute_force_finds(name):
         assert np.array_equal(field.taps(*inside), found), layer
         box = field.box(*corner, clipped=True)
         assert brute_force.certify(network, SIZE, corner, box, layer=layer) == [], layer
+
+
+@pytest.mark.skipif(
+    "CIFARLAB_LIBRARIES" not in os.environ, reason="no folder of libraries (CONTRIBUTING.md)"
+)
+def test_most_networks_of_eight_libraries_are_answered_and_none_wrongly(tmp_path):
+    out = tmp_path / "fields.jsonl"
+    command = ["-m", "benchmarks.fields", os.environ["CIFARLAB_LIBRARIES"], "--out", str(out)]
+    subprocess.run([sys.executable, *command], check=True)
+    valid = [line for line in fields.read(out) if line["verdict"] != "invalid"]
+    verdicts = [line["verdict"] for line in valid]
+    checked = [line for line in valid if line.get("checked")]
+    assert [line for line in checked if line["wrong"]] == []
+    assert len(checked) >= 300
+    assert verdicts.count("whole") >= 0.80 * len(valid)
+    assert verdicts.count("whole") + verdicts.count("partly") >= 0.95 * len(valid)

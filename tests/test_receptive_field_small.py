@@ -17,7 +17,14 @@ UNPROVEN = {"max_unpool2d"}
 # Weights of 1e-17, from rounding in the network's own grid.
 ROUNDED = {"grid_sample, constant grid"}
 # Fields that are bounds, and say so.
-BOUNDS = {"grouped after cat", "masked attention"}
+BOUNDS = {
+    "batched matrix with zeros",
+    "einsum with zeros",
+    "grouped after cat",
+    "masked attention",
+    "padded keys",
+    "tensordot with zeros",
+}
 
 
 @pytest.mark.slow

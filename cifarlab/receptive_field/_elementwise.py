@@ -82,6 +82,19 @@ def glu(op, input, dim=-1):
     return join(op, cut(op, input, dim, 0, half), cut(op, input, dim, half, half))
 
 
+def diff(op, input, n=1, dim=-1, prepend=None, append=None):
+    """Source: torch.diff: each place from the one after it, `n` times."""
+    if prepend is not None or append is not None:
+        raise op.unsupported("has no rule for what is put in front or behind")
+    dim %= len(input.shape)
+    for _ in range(n):
+        left = input.shape[dim] - 1
+        shape = (*input.shape[:dim], left, *input.shape[dim + 1 :])
+        both = [cut(op, input, dim, first, left) for first in (0, 1)]
+        input = combine(op, aligned(op, both, shape), shape)
+    return input
+
+
 def type_like(op, input, *others, **more):
     """What only takes a shape or type from `others`.  Source: torch.Tensor.expand_as, type_as."""
     return join(op, input)

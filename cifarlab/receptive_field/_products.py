@@ -108,7 +108,17 @@ def matmul(op, left, right, *more, **options):
         if known(other) and len(other.shape) == 2 and factor.axes(dim) and (other == 0).any():
             return through_matrix(op, factor, dim, other if rows else other.t(), rows)
         inputs.append((factor, own))
-    return combine(op, inputs)
+    touched = any(f.axes(d) for f, own in inputs for d, target in enumerate(own) if target is None)
+    batched = any(len(factor.shape) > 2 for factor in (left, right) if known(factor))
+    return combine(op, inputs, loose=zeros(op, left, right) if touched or batched else None)
+
+
+def zeros(op, *factors) -> str | None:
+    """Why a sum of products may see less, if it may: a constant factor has zeros."""
+    for factor in filter(known, factors):
+        if factor.numel() > 1 and (factor == 0).any():
+            return op.loose("multiplies with zeros")
+    return None
 
 
 def through_matrix(op, input: Feature, dim: int, matrix: Tensor, rows: bool) -> Feature:
@@ -164,7 +174,16 @@ def einsum(op, equation, *operands):
             if len(set(letters)) < len(letters):
                 raise op.unsupported(f"has no rule for the diagonal in {term!r}")
             inputs.append((operand, [result.index(c) if c in result else None for c in letters]))
-    return combine(op, inputs)
+    fixed = {c for operand, term in zip(operands, terms, strict=True) if known(operand)
+             for c in named(term, len(operand.shape))}  # fmt: skip
+    touched = any(
+        operand.axes(d)
+        for operand, term in zip(operands, terms, strict=True)
+        if isinstance(operand, Feature)
+        for d, c in enumerate(named(term, len(operand.shape)))
+        if c in fixed
+    )
+    return combine(op, inputs, loose=zeros(op, *operands) if touched else None)
 
 
 def tensordot(op, left, right, dims=2, **more):
@@ -183,13 +202,15 @@ def tensordot(op, left, right, dims=2, **more):
         targets = [None if d in own else next(place) for d in range(len(factor.shape))]
         if isinstance(factor, Feature):
             inputs.append((factor, targets))
-    return combine(op, inputs)
+    touched = any(f.axes(d) for f, own in inputs for d, target in enumerate(own) if target is None)
+    return combine(op, inputs, loose=zeros(op, left, right) if touched else None)
 
 
 def outer(op, left, right):
     """Source: torch.outer."""
     pairs = zip((left, right), ([0], [1]), strict=True)
-    return combine(op, [(f, target) for f, target in pairs if isinstance(f, Feature)])
+    inputs = [(f, target) for f, target in pairs if isinstance(f, Feature)]
+    return combine(op, inputs, loose=zeros(op, left, right))
 
 
 def bilinear(op, left, right, weight, bias=None):
@@ -302,8 +323,9 @@ def multi_head_attention(op, query, key, value, *options, **more):
     two = len(query.shape) == 2
     inputs = [(query, [0, None] if two else [0, 1, None])] if isinstance(query, Feature) else []
     inputs += [(f, [None, None] if two else [None, 1, None]) for f in features((key, value))]
-    mask = more.get("attn_mask")
-    loose = op.loose("hides units behind a mask") if isinstance(mask, Tensor) else None
+    masks = (more.get("attn_mask"), more.get("key_padding_mask"))
+    hides = any(isinstance(mask, Tensor) for mask in masks)
+    loose = op.loose("hides units behind a mask") if hides else None
     results = [combine(op, inputs, op.shapes[0], loose=loose)]
     for shape in op.shapes[1:]:
         rows = {"0": len(shape) - 2}

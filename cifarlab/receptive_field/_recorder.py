@@ -232,6 +232,13 @@ class Recorder(TorchFunctionMode):
             return self.constant(function, own, args, kwargs)
         if name == "device" and own == "__get__":
             return self.device
+        if own == "__set__" and name not in HARMLESS:
+            raise Unsupported(f"{self.where()} gives a tensor other `{name}`; make a new tensor.")
+        if kwargs.get("out") is not None:
+            raise Unsupported(
+                f"{own} in {self.where()} writes its result into a tensor by out=; use what it "
+                "returns instead."
+            )
         if own in ASKED:
             return self.answer(function, own, args)
         if name == "new" and len(args) == 1:
@@ -258,6 +265,8 @@ class Recorder(TorchFunctionMode):
                 raise Unsupported(f"{own} in {self.where()} changes a parameter of the network.")
         result = function(*args, **kwargs)
         if isinstance(result, Tensor):
+            if is_data(function) or (result._is_view() and hasattr(result._base, "_data")):
+                note(result, _data=True)
             if result.is_meta:
                 note(result, _constant=True)
             elif own == "__getitem__" and result._is_view():
@@ -288,6 +297,14 @@ class Recorder(TorchFunctionMode):
         in_place = is_in_place(own)
         target = args[0] if args else None
         origin = getattr(target, "_origin", None) if in_place else None
+        if in_place and own != "__setitem__" and not isinstance(target, Tensor):
+            raise Unsupported(f"{own} in {self.where()} changes several tensors at once.")
+        if in_place and hasattr(target, "_data"):
+            raise Unsupported(
+                f"{own} in {self.where()} writes through `data`, which hides it; leave that out."
+            )
+        if in_place and hasattr(target, "_assumed"):
+            del target._assumed
         if in_place and origin:
             self.feature(origin[0])  # raises if that has been changed unseen
         elif in_place and isinstance(target, Tensor) and target._is_view() and inputs[0] is target:
@@ -316,6 +333,8 @@ class Recorder(TorchFunctionMode):
         outputs = rules.apply(operation, inputs, named_inputs)
         for tensor, feature in zip(results, outputs, strict=True):
             self.attach(tensor, feature)
+        if is_data(function) or (results[0]._is_view() and hasattr(results[0]._base, "_data")):
+            note(results[0], _data=True)
         if name == "getitem" and results[0]._is_view():
             note(results[0], _origin=args)
         assumed = getattr(target, "_assumed", None)
@@ -360,15 +379,21 @@ class Recorder(TorchFunctionMode):
 ALIKE = "to type_as expand_as view_as reshape_as broadcast_to".split()
 # What asks for numbers; and the answers if all pixels are finite.
 ASKED = "__bool__ __int__ __float__ __index__ __complex__ item tolist numpy __array__".split()
+HARMLESS = ("grad", "names", "requires_grad")  # attributes that may be set
 FINITE = {"isfinite": True, "isnan": False, "isinf": False}
 
 
 def name_of(function) -> tuple[str, str]:
     """A function's own name, and that of its rule: add for __add__, add_ and add.Tensor."""
     own = getattr(function, "__name__", type(function).__name__).split(".")[0]
-    if own == "__get__":  # an attribute: x.shape
+    if own in ("__get__", "__set__"):  # an attribute: x.shape
         return own, function.__self__.__name__
     return own, own.strip("_")
+
+
+def is_data(function) -> bool:
+    """Whether a function gives `x.data`: a tensor's numbers, of whose changes it does not hear."""
+    return name_of(function) == ("__get__", "data")
 
 
 def is_in_place(own: str) -> bool:

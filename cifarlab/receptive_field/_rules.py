@@ -17,19 +17,19 @@ from cifarlab.receptive_field import _windows as windows
 from cifarlab.receptive_field._features import Feature, Operation, combine, features, mix
 
 ELEMENTWISE = """
-    abs acos acosh add alpha_dropout and angle asin asinh atan atan2 atanh bfloat16 bitwise_and
-    bitwise_not bitwise_or bitwise_xor bool ceil celu clamp clamp_max clamp_min clip clone complex
-    conj contiguous copysign cos cosh cpu cuda data deg2rad detach double dropout dropout1d
-    dropout2d dropout3d elu eq equal_nan erf erfc exp exp2 expm1 fake_quantize_per_channel_affine
-    fake_quantize_per_tensor_affine feature_alpha_dropout float floor floor_divide fmax fmin fmod
-    frac ge gelu greater gt half hardshrink hardsigmoid hardswish hardtanh heaviside hypot imag int
-    invert isclose isfinite isinf isnan le leaky_relu lerp less lgamma log log10 log1p log2
-    log_sigmoid logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit logsigmoid
-    long lt maximum minimum mish mod nan_to_num ne neg negative or polar pos positive pow prelu
-    quantize_per_tensor rad2deg real reciprocal relu relu6 remainder requires_grad resolve_conj
-    resolve_neg round rpow rrelu rsqrt rsub selu sgn short sigmoid sign silu sin sinc sinh softplus
-    softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold trunc xlogy xor zero
-    copy fill
+    abs acos acosh add alpha_dropout and angle asin asinh atan atan2 atanh bernoulli bfloat16
+    bitwise_and bitwise_not bitwise_or bitwise_xor bool ceil celu clamp clamp_max clamp_min clip
+    clone complex conj contiguous copysign cos cosh cpu cuda data deg2rad detach double dropout
+    dropout1d dropout2d dropout3d elu eq equal_nan erf erfc exp exp2 expit expm1
+    fake_quantize_per_channel_affine fake_quantize_per_tensor_affine feature_alpha_dropout float
+    floor floor_divide fmax fmin fmod frac ge gelu greater gt half hardshrink hardsigmoid hardswish
+    hardtanh heaviside hypot imag int invert isclose isfinite isinf isnan le leaky_relu lerp less
+    lgamma log log10 log1p log2 log_sigmoid logaddexp logaddexp2 logical_and logical_not logical_or
+    logical_xor logit logsigmoid long lt maximum minimum mish mod nan_to_num ne neg negative or
+    polar pos positive pow prelu quantize_per_tensor rad2deg real reciprocal relu relu6 remainder
+    requires_grad resolve_conj resolve_neg round rpow rrelu rsqrt rsub selu sgn short sigmoid sign
+    silu sin sinc sinh softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink
+    threshold trunc xlogy xor
 """
 MASKED = "masked_fill where add sub"
 REDUCTIONS = """
@@ -74,6 +74,7 @@ RULES: dict[str, Callable] = {
     "grid_sample": windows.grid_sample,
     "getitem": shapes.getitem,
     "setitem": shapes.setitem,
+    **dict.fromkeys("copy fill zero".split(), shapes.overwrite),
     "slice": shapes.slice_tensor,
     "select": shapes.select,
     "narrow": shapes.narrow,
@@ -82,6 +83,8 @@ RULES: dict[str, Callable] = {
     ),
     "unbind": shapes.unbind,
     **dict.fromkeys(["cat", "concat", "concatenate"], shapes.cat),
+    **dict.fromkeys("hstack vstack dstack row_stack column_stack".split(), shapes.side_stack),
+    "diff": elementwise.diff,
     "stack": shapes.stack,
     "broadcast_tensors": shapes.broadcast,
     "permute": shapes.permute,
@@ -130,7 +133,7 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(MASKED.split(), elementwise.masked),
 }
 CONSTANTS = """
-    bernoulli empty_like full_like new new_empty new_full new_ones new_tensor new_zeros ones_like
+    empty_like full_like new new_empty new_full new_ones new_tensor new_zeros ones_like
     rand_like randint_like randn_like zeros_like
 """
 # These take several features; to all other rules, only the first may depend on the image.
@@ -141,6 +144,7 @@ MANY = {
     elementwise.multiply,
     elementwise.addcmul,
     shapes.cat,
+    shapes.side_stack,
     shapes.stack,
     shapes.broadcast,
     products.reduce,
@@ -158,6 +162,7 @@ MANY = {
     windows.grid_sample,
     shapes.getitem,
     shapes.setitem,
+    shapes.overwrite,
     shapes.gather,
     products.linear,
     elementwise.type_like,
@@ -172,13 +177,13 @@ def apply(op: Operation, args: tuple, kwargs: dict[str, Any]) -> tuple[Feature, 
     Raises: Unsupported if there is none.
     """
     inputs = list(features((args, kwargs)))
-    name = op.name
+    name = op.name.removeprefix("special_")  # torch.special.erf is torch.erf
     if name not in RULES and name[:1] in "ir" and name[1:] in RULES:  # x += y, 1 - x
         name = name[1:]
     alike = all(feature.alike for feature in inputs)  # which any function only mixes
     rule = RULES.get(name, mix if alike else None)
     if rule is None:
-        close = difflib.get_close_matches(name, RULES, n=3, cutoff=0.6)
+        close = difflib.get_close_matches(name, RULES, n=3, cutoff=0.7)
         suggestion = f"; there are rules for {', '.join(close)}" if close else ""
         raise op.unsupported(f"has no rule{suggestion}")
     first = kwargs.get("input", args[0] if args else None)

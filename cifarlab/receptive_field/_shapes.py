@@ -139,6 +139,14 @@ def cat(op, tensors, dim=0):
     )
 
 
+def side_stack(op, tensors):
+    """Source: torch.hstack, vstack, dstack and column_stack, of tensors that need no more axes."""
+    dim = {"vstack": 0, "row_stack": 0, "dstack": 2}.get(op.name, 1)
+    if min(len(tensor.shape) for tensor in tensors) <= dim:
+        raise op.unsupported("has a rule for tensors of more dimensions")
+    return cat(op, tensors, dim)
+
+
 def stack(op, tensors, dim=0):
     """Source: torch.stack."""
     dim %= len(op.shape)
@@ -256,6 +264,14 @@ def setitem(op, target, index, value):
         return result
 
     return rearrange(op, place, inputs)
+
+
+def overwrite(op, target, value=0, *options, src=None, **more):
+    """All of `target` becomes `value`.  Source: torch.Tensor.copy_, fill_ and zero_."""
+    value = value if src is None else src
+    if isinstance(value, Feature):
+        return Feature(value.grid, broadcast_dimensions(value, op.shape))
+    return rearrange(op, lambda numbered: torch.zeros(op.shape, dtype=torch.int64), [target])
 
 
 def moved(op, *values, **more):
