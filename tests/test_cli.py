@@ -524,8 +524,8 @@ def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
     assert out.startswith(f"{layer}: ") and f"size=({size}, {size})" in out
     assert out.endswith(f"; unit (3, 4) sees {box}\n")
     _, out, _ = run(*command, "--json")
-    facts = json.loads(out)
-    assert facts["sees"] == box._asdict()
+    (facts,) = json.loads(out)["layers"]
+    assert (facts["layer"], facts["sees"]) == (layer, box._asdict())
     assert (facts["unit"], facts["size"]) == ([3, 4], [size, size])
 
 
