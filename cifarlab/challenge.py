@@ -79,7 +79,9 @@ class _Held(TorchFunctionMode):
         super().__init__()
         self.network, self.flattened = network, ""
         # By their place in memory; kept, so that no other tensor takes it.
-        self.known = {_storage(tensor): tensor for tensor in network.parameters()}
+        self.known: dict[int, Tensor] = {
+            _storage(tensor): tensor for tensor in network.parameters()
+        }
         self.statistics = {
             _storage(tensor): tensor
             for part in network.modules()

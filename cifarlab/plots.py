@@ -848,7 +848,7 @@ def paths(shares: Mapping[str, Sequence[float]]) -> Plot:
     return plot
 
 
-def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) -> Plot:
+def field_growth(tables: Mapping[str, Sequence[Row]], image: int | None = None) -> Chart:
     """Height of the field, layer by layer, a line for each table; `image` is its height."""
     plot = Chart(300)
     axes = plot.subplots()

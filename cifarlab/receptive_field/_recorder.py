@@ -303,7 +303,7 @@ class Recorder(TorchFunctionMode):
             raise Unsupported(
                 f"{own} in {self.where()} writes through `data`, which hides it; leave that out."
             )
-        if in_place and hasattr(target, "_assumed"):
+        if target is not None and in_place and hasattr(target, "_assumed"):
             del target._assumed
         if in_place and origin:
             self.feature(origin[0])  # raises if that has been changed unseen
