@@ -148,7 +148,7 @@ def test_a_lesson_has_its_number_and_its_opening_in_a_box(path):
     text = (HTML / "lessons" / path.with_suffix(".html").name).read_text(encoding="utf-8")
     number = int(path.stem[:2])
     assert f'<h1><span class="section-number">{number}. </span>' in text
-    assert re.search(rf'class="reference internal" href="[^"]*">{number}\. ', text)  # the sidebar
+    assert f'class="current reference internal" href="#">{number}. ' in text  # the sidebar
     opening = re.search(r'<div class="opening docutils container">(.*?)</div>', text, re.DOTALL)[1]
     assert re.findall(r"<strong>(.*?)</strong>", opening) == [
         "You will be able to",
@@ -544,8 +544,8 @@ def test_a_lesson_on_paper_is_whole_and_alone(visit):
 
 def test_on_paper_hints_and_solutions_lie_open_and_on_the_screen_not(visit):
     page = visit("book/practice/03-receptive-fields.html")
-    folded = page.locator("details")
-    closed = "[...document.querySelectorAll('details')].every((each) => !each.open)"
+    folded = page.locator("article details")
+    closed = "[...document.querySelectorAll('article details')].every((each) => !each.open)"
     assert folded.count() > 5 and page.evaluate(closed)
     paper = printed(page)
     assert "apictureof5pixels,andfieldsof3,5,7,9and99." in paper

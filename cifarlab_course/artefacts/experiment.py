@@ -160,7 +160,7 @@ EXPERIMENTS = {
         scored_on="validation",
     ),
     "capstone-tested": Experiment(
-        "How well does the capstone's design do, once it is chosen?",
+        "How well does the design of the capstone do, once it is chosen?",
         [Arm("chosen", "fast", small(104, *EARLY, epochs=4), range(1))],
     ),
     "augmentation": Experiment(
