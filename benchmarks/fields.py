@@ -1,10 +1,11 @@
 """Receptive fields of six hundred networks of eight libraries: answered, and right?
 
-    make fields LIBRARIES=folder [ONLY="timm kornia"] [OUT=validation/fields.jsonl]
+    make fields LIBRARIES=folder [ONLY="timm kornia"]
 
 `folder` holds the libraries, which our environment has not: benchmarks/networks.txt says how to
-fill it. For each network, one line of JSON goes to OUT; a network that has one already is left
-out, so a run that was cut off goes on. Without `folder`, only the summary is printed.
+fill it. For each network, one line of JSON goes to validation/fields.jsonl; a network that has one
+already is left out, so a run that was cut off goes on. Without `folder`, only the summary is
+printed.
 
 Verdicts: `whole`; `partly`, up to an operation that is refused; `refused`, without any map; `late`
 and `error`, which should not be. What cannot be built, or cannot itself run on such an image, is

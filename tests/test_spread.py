@@ -24,6 +24,15 @@ QUESTION = Experiment("Why?", [Arm("plain", "fast", QUICK, seeds=range(3))])
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Dask leaves sockets unclosed; whichever test runs when they are collected would be told."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture
 def conduct(monkeypatch, tmp_path):
     """conduct(folder): make the runs of a small experiment there; the summary."""
@@ -71,9 +80,6 @@ def test_two_processes_of_which_one_is_killed_come_to_the_same_summary(conduct, 
         killer.start()
         there = conduct("spread", scheduler=cluster.scheduler_address)
         killer.join()
-    with warnings.catch_warnings():  # Dask leaves the socket to a worker that was killed unclosed,
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # and whichever test runs when it is collected would be told
     assert killed
     assert computed(there) == computed(here)
     assert [path.name for path in (tmp_path / "spread" / "small").glob(".*")] == []

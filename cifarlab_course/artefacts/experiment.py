@@ -31,7 +31,6 @@ from cifarlab.schema import Epoch
 RUNS = Path("runs") / "experiments"
 CONSTANT = {"peak_learning_rate": 0.1, "start_divisor": 1.0, "end_divisor": 1.0}
 LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
-SHORT = {"epochs": 4}
 # How the rate runs, and by what the recipe's own peak rates are divided.
 SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "one cycle": ({}, [0.5, 1, 2]),
@@ -89,7 +88,7 @@ def small(width: int, late: list[str], second: str = "separable", epochs: int = 
 
 def scheduled(schedule: str, divisor: float) -> Arm:
     """A short `fast` with another schedule, its peak rates (Muon's and the others') divided."""
-    changes, recipe = {**SHORT, **SCHEDULES[schedule][0]}, recipes.get("fast")
+    changes, recipe = {"epochs": 4, **SCHEDULES[schedule][0]}, recipes.get("fast")
     names = ("peak_learning_rate", "muon_peak_learning_rate")
     peaks = {name: getattr(recipe, name) / divisor for name in names}
     name = f"{schedule}, peak {peaks['peak_learning_rate']:g}"
@@ -418,11 +417,11 @@ def conduct(
         from cifarlab_course.artefacts import spread  # needs Dask, which few have
 
         spread.train(lacking, folder, scheduler, gpu_share)
-        lacking = []
-    for run in engine.progress(lacking, name):
-        print(shlex.join(run.command()), flush=True)
-        for epoch in run.train():
-            print(describe(epoch, run.arm.changed_recipe().epochs), flush=True)
+    else:
+        for run in engine.progress(lacking, name):
+            print(shlex.join(run.command()), flush=True)
+            for epoch in run.train():
+                print(describe(epoch, run.arm.changed_recipe().epochs), flush=True)
     summed = summary(experiment, folder, summed)
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(summed, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,6 @@ from sphinx.application import Sphinx
 from cifarlab_course.lessons.notebooks import ANSWER, CHECK
 
 OPEN = '<details class="answer" open><summary>Show the answer</summary>'
-
 FOLDED = "hide-input"  # the tag by which Jupyter Book folds a cell's code
 FACTS = ("You need", "Time:")  # how the paragraphs begin that follow the list of what one learns
 
