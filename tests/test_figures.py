@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import expect
+from scipy import ndimage
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -1752,6 +1753,89 @@ def test_without_a_clipboard_the_code_is_selected(show):
     page.evaluate(taken)
     page.keyboard.press("Control+c")
     assert page.evaluate("window.kept").startswith("from torch import nn")
+
+
+# ------------------------------------------------------------------------------- inverse map
+
+BORDERS = {"repeated": "nearest", "mirrored": "mirror", "grey": "grid-constant"}  # SciPy's names
+
+
+def test_every_new_pixel_takes_what_scipy_finds_where_it_comes_from(compute):
+    chance = np.random.default_rng(0)
+    cases = [
+        {
+            "pixels": chance.integers(0, 16, (side, side, 3)).tolist(),
+            "how": {
+                "degrees": chance.uniform(-90, 90),
+                "interpolation": interpolation,
+                "border": border,
+            },
+        }
+        for side in (5, 8, 17)
+        for interpolation in ("linear", "nearest")
+        for border in BORDERS
+    ]
+    pull = "x.pixels.map((row, b) => row.map((_, a) => pulled(x.pixels, [a, b], x.how).colour))"
+    for case, found in zip(cases, compute("inverse-map", pull, cases), strict=True):
+        old, how = np.array(case["pixels"], float), case["how"]
+        middle, turn = (len(old) - 1) / 2, np.deg2rad(how["degrees"])
+        down, across = np.mgrid[: len(old), : len(old)] - middle
+        places = (
+            np.sin(turn) * across + np.cos(turn) * down + middle,
+            np.cos(turn) * across - np.sin(turn) * down + middle,
+        )
+        order, mode = int(how["interpolation"] == "linear"), BORDERS[how["border"]]
+        for colour in range(3):
+            expected = ndimage.map_coordinates(
+                old[..., colour], places, order=order, mode=mode, cval=8
+            )
+            assert np.allclose(np.array(found)[..., colour], expected), how
+
+
+def test_the_pixel_that_asks_its_origin_and_the_shares_are_shown(show):
+    """The one that lesson 7 works out by hand, and one from outside, of a picture of 9 x 9."""
+    page = show(figures.show("inverse-map"))
+    said, parts = page.get_by_role("status"), page.get_by_role("listitem")
+    expect(said).to_have_text(
+        "The new pixel (2, −2) comes from (2.73, −0.73), counted from the middle."
+    )
+    assert parts.all_inner_texts() == [
+        "(2, −1) counts 0.196",
+        "(3, −1) counts 0.536",
+        "(2, 0) counts 0.072",
+        "(3, 0) counts 0.196",
+    ]
+    old = page.get_by_role("img", name="The old picture")
+    assert numbers(old.locator(".mark"), "x", "y") == [[6, 3], [7, 3], [6, 4], [7, 4]]
+    assert numbers(old.locator(".place"), "cx", "cy")[0] == pytest.approx([7.232, 3.768], abs=0.001)
+    page.get_by_label("interpolation").select_option("nearest")
+    assert parts.all_inner_texts() == ["(3, −1) counts 1"]
+    page.get_by_label("outside").select_option("grey")
+    page.get_by_role("img", name="The new picture").locator("rect").first.click()
+    expect(said).to_contain_text("(−4, −4) comes from (−1.46, −5.46)")
+    expect(said).to_contain_text("That is outside: there all is grey.")
+    assert old.locator(".mark").count() == 0
+
+
+def test_played_the_new_picture_fills_pixel_by_pixel_and_stays(show):
+    page = show(figures.show("inverse-map", degrees=-40))
+    expect(page.locator(".unasked")).to_have_count(0)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "() => document.querySelector('cifarlab-inverse-map').shadowRoot"
+        ".querySelectorAll('.unasked').length < 70"
+    )
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("slider").fill("0")  # nothing is turned: what is new is old
+    new, old = (
+        attributes(page.get_by_role("img", name=name).locator("rect:not(.mark)"), "style")
+        for name in ("The new picture", "The old picture")
+    )
+    reached = [style for style in new if style != [""]]
+    assert 11 < len(reached) < 81 and reached == old[: len(reached)]
+    expect(page.locator(".unasked")).to_have_count(81 - len(reached))
+    page.get_by_role("button", name="Step").click()
+    expect(page.locator(".unasked")).to_have_count(80 - len(reached))
 
 
 # -------------------------------------------------------------------------------- temperature
