@@ -57,7 +57,7 @@ test: style ## Check style, package, lessons (run anew, outputs compared) and bo
 	$(COURSE) check
 	$(BUILD)
 	$(BIN)/pytest tests --numprocesses auto --dist worksteal
-	$(NBVAL) $(LESSONS)
+	$(NBVAL) --numprocesses auto --dist loadscope $(LESSONS)
 
 $(LESSONS): .venv/all # one lesson, run anew and compared: make lessons/09-train-under-200k.ipynb
 	$(NBVAL) $@
