@@ -289,33 +289,6 @@ def rows(images: Mapping[str, Sequence[np.ndarray]], title: str = "") -> Plot:
     return plot
 
 
-def samples(split: Split, per_class: int = 10) -> Plot:
-    """The first `per_class` raw images of every class, a row a class."""
-    first = {
-        name: split.images[split.labels == label][:per_class]
-        for label, name in enumerate(split.classes)
-    }
-    return rows(first, f"Raw images: {split.source}")
-
-
-def augmented(originals: np.ndarray, draws: Sequence[np.ndarray], source: str) -> Plot:
-    """Each original, and beside it what the pipeline makes of it.
-
-    `originals` (R, H, W, 3) uint8; `draws` R times (C, H, W, 3) uint8, de-normalised.
-    """
-    rows, columns = len(draws), len(draws[0])
-    plot = Plot(8.4, 8.4 / (columns + 1) * rows + 0.6)
-    for number, row in enumerate(plot.subplots(rows, columns + 1, squeeze=False)):
-        for axes, image in zip(row, [originals[number], *draws[number]], strict=True):
-            _bare(axes)
-            axes.imshow(image, interpolation="nearest")
-        if number == 0:
-            row[0].set_title("original", fontsize=FONT_SIZE)
-            row[1].set_title("augmented", fontsize=FONT_SIZE)
-    plot.suptitle(source, fontsize=FONT_SIZE + 1)
-    return plot
-
-
 def incorrect_predictions(
     split: Split, log_probabilities: Tensor, wrong: Tensor, *, count: int = 12
 ) -> Plot:
@@ -345,18 +318,10 @@ def incorrect_predictions(
 # ------------------------------------------------------------------------------------ curves
 
 
-def learning_curves(
-    history: Sequence[Epoch], reference: Sequence[tuple[float, float]] = (), reference_name=""
-) -> Plot:
-    """Accuracy and loss over epochs; `reference` is (train, test) accuracy of another run."""
+def learning_curves(history: Sequence[Epoch]) -> Plot:
+    """Accuracy and loss of a run over its epochs; held-out images where they were scored."""
     plot = Chart(500)
     accuracy, loss = plot.subplots(2, 1, height_ratios=[3, 2])
-    if reference:
-        numbers = range(1, len(reference) + 1)
-        their_train, their_test = zip(*reference, strict=True)
-        grey = {"color": GREY, "alpha": 0.7}
-        accuracy.plot(numbers, their_train, "--", label=f"{reference_name} train", **grey)
-        accuracy.plot(numbers, their_test, "-", label=f"{reference_name} test", **grey)
     epochs = [epoch.number for epoch in history]
     tested = [epoch for epoch in history if epoch.held_out]
     for axes, value in ((accuracy, "accuracy"), (loss, "loss")):
@@ -390,17 +355,6 @@ def learned_and_held_out(curves: Mapping[str, tuple[Sequence, Sequence, Sequence
         axes.plot(epochs, held_out, "-", color=colour, label=f"{name}, held out")
     _lined(axes, "epoch", "accuracy (%)")
     return plot
-
-
-def runs(arms: Mapping[str, Mapping]) -> Plot:
-    """Test accuracies in per cent of an experiment's `arms`: a row for each, a dot for each run.
-
-    `arms` are by the name to show, each as `records.experiment` has it. A bar spans the interval
-    of the mean, where there is one.
-    """
-    accuracies = {name: [run["test_accuracy"] for run in arm["runs"]] for name, arm in arms.items()}
-    intervals = {name: arm["interval"] for name, arm in arms.items() if arm["interval"]}
-    return dots(accuracies, intervals, "test accuracy (%)")
 
 
 def dots(
@@ -474,17 +428,6 @@ def _rates(axes: Axes) -> None:
     """Plain numbers at a logarithmic axis of learning rates."""
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
-
-
-def schedule(learning_rates: Sequence[float], momenta: Sequence[float]) -> Plot:
-    """Learning rate and momentum at every step of a run, one above the other."""
-    plot = Chart(440)
-    above, below = plot.subplots(2, 1, sharex=True)
-    above.plot(learning_rates, color=BLUE)
-    below.plot(momenta, color=ORANGE)
-    _lined(above, "", "learning rate")
-    _lined(below, "step", "momentum")
-    return plot
 
 
 def by_step(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:

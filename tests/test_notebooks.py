@@ -13,7 +13,9 @@ from cifarlab import figures, plots
 from cifarlab_course.lessons import notebooks
 
 PNG = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Plot>"})
-CHART = new_output("display_data", data={"text/html": plots.schedule([1, 2], [1, 2])._repr_html_()})
+CHART = new_output(
+    "display_data", data={"text/html": plots.dots({"a": [1, 2]}, {}, "points")._repr_html_()}
+)
 ALT = {"mystnb": {"image": {"alt": "Two curves that fall and then meet at epoch 10, near 0.5."}}}
 
 
@@ -269,11 +271,11 @@ def test_of_a_chart_nbval_compares_what_stands_around_its_lines():
     plugin = pytest.importorskip("nbval.plugin")
     rules = (notebooks.ROOT / "tests" / "nbval-ignored.cfg").read_text(encoding="utf-8")
 
-    def compared(momenta):
-        text = plots.schedule([0.1, 0.2], momenta)._repr_html_()
+    def compared(losses):
+        text = plots.by_step({"loss": {"a run": losses}})._repr_html_()
         for pattern, replacement in plugin.get_sanitize_patterns(rules):
             text = re.sub(pattern, replacement, text)
         return text
 
     assert compared([0.9, 0.8]) == compared([0.7, 0.1, 0.3])
-    assert "momentum against step" in compared([0.9, 0.8]) and "<svg" not in compared([0.9, 0.8])
+    assert "loss" in compared([0.9, 0.8]) and "<svg" not in compared([0.9, 0.8])

@@ -57,16 +57,11 @@ def test_a_plot_becomes_a_png_of_the_size_that_its_metadata_states_in_css_pixels
 
 
 ROW = receptive_field.Row("a", (8, 8), (3, 3), (1, 1), (1, 1), (3, 3), (1, 1), (0, 0))
-ARMS = {
-    "as it is": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79, 83]},
-    "without a step that has a longer name": {"runs": [{"test_accuracy": 9.0}], "interval": None},
-}
 CHARTS = {
-    "learning curves": lambda: plots.learning_curves(history(30, range(2, 31)), [(9, 99)], "2023"),
+    "learning curves": lambda: plots.learning_curves(history(30, range(2, 31))),
     "learned and held out": lambda: plots.learned_and_held_out(
         {"as they are": ([1, 9], [20, 99], [19, 40]), "redrawn": ([1, 9], [15, 60], [15, 50])}
     ),
-    "runs": lambda: plots.runs(ARMS),
     "dots": lambda: plots.dots({"a": [-1, 2]}, {"a": (-3, 4)}, "points above the rest"),
     "sweep": lambda: plots.learning_rate_sweep(engine.Sweep([1e-3, 0.1, 10], [2.3, 2, 5]), 0.05),
     "by_step": lambda: plots.by_step({"loss": {"calm": [2.5, 1.9], "wild": [2.5, 6.0]}}),
@@ -74,7 +69,6 @@ CHARTS = {
     "accuracy_by_size": lambda: plots.accuracy_by_size(
         {"experiments": [(54_624, 84.0)], "fast": [(157_248, 87.7)]}
     ),
-    "schedule": lambda: plots.schedule(np.linspace(0, 0.5, 12_000), np.linspace(0.9, 0.8, 12_000)),
     "designs": lambda: plots.designs(
         {"here": ([50, 60], [80, 85]), "elsewhere": ([100], [90])}, "parameters (thousands)"
     ),
@@ -178,21 +172,9 @@ def test_a_chart_is_the_same_text_every_time_and_well_formed(make):
 
 
 def test_a_chart_is_named_by_what_stands_at_its_axes():
-    shown = ElementTree.fromstring(plots.schedule([1, 2], [3, 4])._repr_html_())
+    shown = ElementTree.fromstring(plots.learning_curves(history(2, [2]))._repr_html_())
     assert shown.attrib["role"] == "img"
-    assert "momentum against step" in shown.attrib["aria-label"]
-
-
-@pytest.mark.slow
-def test_samples_show_every_class_in_its_row_and_say_that_they_are_not_cifar_10(split):
-    plot = plots.samples(split, per_class=3)
-    pictures = shown(plot)
-    assert len(pictures) == 30
-    for label in range(10):
-        first = split.images[np.flatnonzero(split.labels == label)[0]]
-        assert np.array_equal(pictures[3 * label], first)
-    assert "not CIFAR-10" in texts(plot)
-    assert all(name in texts(plot) for name in split.classes)
+    assert "accuracy (%) against epoch" in shown.attrib["aria-label"]
 
 
 def test_rows_may_differ_in_length_and_stand_beside_their_names(split):
@@ -248,12 +230,8 @@ def test_what_was_learned_is_dashed_and_has_the_colour_of_what_was_held_out():
     assert colours[0] == colours[1] != colours[2] == colours[3]
 
 
-def test_runs_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
-    arms = {
-        "a": {"runs": [{"test_accuracy": 80.0}, {"test_accuracy": 82.0}], "interval": [79.0, 83.0]},
-        "b": {"runs": [{"test_accuracy": 90.0}], "interval": None},
-    }
-    plot = plots.runs(arms)
+def test_values_are_dots_in_the_row_of_their_name_on_the_interval_of_their_mean():
+    plot = plots.dots({"a": [80.0, 82.0], "b": [90.0]}, {"a": [79.0, 83.0]}, "accuracy (%)")
     lines = [[list(values) for values in line.get_data()] for line in plot.axes[0].lines]
     assert lines == [[[79, 83], [0, 0]], [[80, 82], [0, 0]], [[90], [1]]]
     assert [label.get_text() for label in plot.axes[0].get_yticklabels()] == ["a", "b"]
@@ -317,17 +295,6 @@ def test_effective_fields_stand_side_by_side_with_their_sigmas():
     assert (ellipse.get_width(), ellipse.get_height()) == (8, 6)
 
 
-@pytest.mark.slow
-def test_augmented_puts_each_original_before_its_draws(split):
-    draws = np.stack([split.images[10:13], split.images[20:23]])
-    plot = plots.augmented(split.images[:2], draws, split.source)
-    pictures = shown(plot)
-    assert np.array_equal(pictures[0], split.images[0])
-    assert np.array_equal(pictures[4], split.images[1])
-    assert np.array_equal(pictures[5], split.images[20])
-    assert "not CIFAR-10" in texts(plot)
-
-
 def test_incorrect_predictions_name_guess_probability_and_truth(split):
     probabilities = torch.full((40, 10), 0.1 / 9)
     probabilities[:, 3] = 0.9
@@ -337,12 +304,11 @@ def test_incorrect_predictions_name_guess_probability_and_truth(split):
 
 
 def test_learning_curves_draw_held_out_scores_only_where_they_were_taken():
-    plot = plots.learning_curves(history(4, range(2, 5)), [(1.0, 2.0), (3.0, 4.0)], "2023")
+    plot = plots.learning_curves(history(4, range(2, 5)))
     lines = {line.get_label(): line for line in plot.axes[0].lines}
     assert list(lines["train"].get_ydata()) == [10.0, 11.0, 12.0, 13.0]
     assert list(lines["held out"].get_xdata()) == [2, 3, 4]
     assert list(lines["held out"].get_ydata()) == [51.0, 52.0, 53.0]
-    assert list(lines["2023 test"].get_ydata()) == [2.0, 4.0]
 
 
 def drawn(plot) -> dict[str, list[list[float]]]:
@@ -356,13 +322,6 @@ def test_accuracies_and_losses_are_each_drawn_at_the_axis_of_their_name():
     assert drawn(plots.learning_curves(history(2, range(1, 3)))) == {
         "accuracy (%)": [[10.0, 11.0], [50.0, 51.0]],
         "loss (nats per image)": [[1.9, 1.8], [1.0, 1.0]],
-    }
-
-
-def test_rates_and_momenta_are_each_drawn_at_the_axis_of_their_name():
-    assert drawn(plots.schedule([0.1, 0.5, 0.2], [0.95, 0.85, 0.9])) == {
-        "learning rate": [[0.1, 0.5, 0.2]],
-        "momentum": [[0.95, 0.85, 0.9]],
     }
 
 
