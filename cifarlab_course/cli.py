@@ -238,7 +238,7 @@ def assignment(options: argparse.Namespace) -> None:
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
-    from cifarlab_course.grading import batch, handed_in
+    from cifarlab_course.grading import batch, gradebook, handed_in
     from cifarlab_course.grading.judge import NotStarted
 
     code = secret(options)
@@ -265,6 +265,9 @@ def grade(options: argparse.Namespace) -> int:
         return 130
     flagged = sum(bool(row.flags) for row in rows.values())
     print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    if count := gradebook.changed(options.out):
+        table = gradebook.beside(options.out, "changes.csv")
+        print(f"{table}: points that differ from the last run's, {count} of them")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
             f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "

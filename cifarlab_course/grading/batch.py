@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cifarlab_course.grading import feedback, gradebook, sandbox
+from cifarlab_course.grading import feedback, gradebook, overview, sandbox
 from cifarlab_course.grading import grade as grading
 from cifarlab_course.grading.assignment import make, read_open
 from cifarlab_course.grading.gradebook import Row
@@ -27,7 +27,8 @@ def grade(
     """Grade what `learners` handed in; their rows, which `out` holds as a table.
 
     Beside `out` lie the table for Canvas, the results so far, from which the same call goes on,
-    the table of what a person enters (`by_hand`) and a page for each learner. The assignment is
+    the table of what a person enters (`by_hand`), whose points differ from those that `out` held
+    before, a page on the whole class and one for each learner. The assignment is
     the one that most notebooks name, or that of `exercises` and of the open `questions` in a file.
     An answer has so many `seconds` an attempt, `jobs` submissions are graded at a time (one for
     each processor), the learner `again` anew. `unsafe`: in no sandbox.
@@ -60,7 +61,9 @@ def grade(
     )
     gradebook.write_by_hand(by_hand(out), results, assignment, entries)
     rows = gradebook.book(results, assignment, entries)
+    gradebook.write_changes(out, rows)
     gradebook.write(out, rows, submissions, assignment)  # now, for pages take a while
+    overview.write(gradebook.beside(out, "overview.html"), rows, results, assignment)
     pages = gradebook.beside(out, "feedback")
     failed = feedback.write(pages, rows, results, submissions, assignment, entries, jobs)
     if failed:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 import cifarlab
 from cifarlab._files import replacing
 from cifarlab_course.exercises.master import Exercise, hidden_steps
+from cifarlab_course.grading.alike import structure
 from cifarlab_course.grading.assignment import Assignment, bare, from_line
 from cifarlab_course.grading.handed_in import Learner, files
 from cifarlab_course.grading.judge import (
@@ -65,6 +66,7 @@ class Result:
     elsewhere: list[int] = field(default_factory=list)  # and these, of no question
     flags: list[str] = field(default_factory=list)  # why a person should look at it
     read: bool = True  # could the notebook be read?
+    structures: dict[str, str] = field(default_factory=dict)  # of answers, to find those alike
 
     @property
     def out_of_time(self) -> bool:
@@ -288,9 +290,10 @@ def graded(
                 ]
                 result.flags += [f"{exercise.name}: {remark}" for remark in remarks]
         for exercise in assignment.exercises:
-            answers = len({bare(piece.source) for piece in whole_answers(parts, exercise)})
-            if answers > 1:
-                result.flags.append(f"{exercise.name}: {answers} answers; the last of them counts")
+            answers = [bare(piece.source) for piece in whole_answers(parts, exercise)]
+            result.structures[exercise.name] = structure(answers[-1]) if answers else ""
+            if (count := len({*answers})) > 1:
+                result.flags.append(f"{exercise.name}: {count} answers; the last of them counts")
     result.flags += list(oddities(notebook, words, assignment))
     return result
 

@@ -193,6 +193,34 @@ def write(
     write_table(path, table)
 
 
+def write_changes(path: Path, rows: Mapping[str, Row]) -> None:
+    """Write what differs between the table at `path`, if there is one, and `rows`.
+
+    So one sees whose points change, when a check was mended and all graded anew.
+
+    Raises: OSError if it can't be written.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            before = {row["learner"]: row for row in csv.DictReader(file)}
+    except (FileNotFoundError, UnicodeDecodeError, KeyError):  # none, or no table of ours
+        before = {}
+    changes = []
+    for name, row in rows.items() if before else ():
+        for question, value in row.points.items():
+            old = before.get(name, {}).get(question) or ""
+            new = "" if value is None else f"{value:g}"
+            if old != new:
+                changes.append([name, question, old, new])
+    write_table(beside(path, "changes.csv"), [["learner", "question", "before", "now"], *changes])
+
+
+def changed(path: Path) -> int:
+    """How many points the last run changed in the table at `path`."""
+    with beside(path, "changes.csv").open(encoding="utf-8-sig", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
 def beside(path: Path, name: str) -> Path:
     """The place of what belongs to a table: the table's name first."""
     return path.with_name(f"{path.stem}-{name}")
