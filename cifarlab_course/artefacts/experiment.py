@@ -34,10 +34,10 @@ LEVEL = {"start_divisor": 1.0, "end_divisor": 1.0, "remeasure_norms": True}
 # How the rate runs, and by what the recipe's own peak rates are divided.
 SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
     "one cycle": ({}, [0.5, 1, 2]),
-    "cosine": ({"anneal": "cos", "warmup_share": 0.0, "start_divisor": 1.0}, [1, 2, 4]),
+    "cosine": ({"anneal": "cos", "warmup_share": 0.0, "start_divisor": 1.0}, [0.5, 1, 2]),
     "steps": ({"anneal": "steps"}, [1, 2, 4]),
     "constant": (LEVEL, [2.5, 5, 10, 20]),
-    "constant, averaged weights": ({**LEVEL, "ema_decay": 0.99}, [2.5, 5, 10, 20]),
+    "constant, averaged weights": ({**LEVEL, "ema_decay": 0.99}, [1.25, 2.5, 5, 10]),
 }
 AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
 UNSMOOTHED = {"label_smoothing": 0.0}
