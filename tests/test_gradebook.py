@@ -408,7 +408,8 @@ def page_of(result, tmp_path, read=None):
     handed = grade.Submission(Learner("eve"), tmp_path / "a.ipynb")
     read = read or nothing_yet()
     row = gradebook.book({"eve": result}, ASKED, read)["eve"]
-    return feedback.page(row, result, handed, ASKED, read)
+    answers = feedback.answers_in(handed, result)
+    return feedback.page(row, result, handed, ASKED, read, answers)
 
 
 def test_a_page_has_the_points_so_far_the_check_and_what_it_said(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cifarlab_course.grading import feedback, gradebook, overview, sandbox
+from cifarlab_course.grading import feedback, gradebook, overview, sandbox, words
 from cifarlab_course.grading import grade as grading
 from cifarlab_course.grading.assignment import make, read_open
 from cifarlab_course.grading.gradebook import Row
@@ -28,10 +28,11 @@ def grade(
 
     Beside `out` lie the table for Canvas, the results so far, from which the same call goes on,
     the table of what a person enters (`by_hand`), whose points differ from those that `out` held
-    before, a page on the whole class and one for each learner. The assignment is
-    the one that most notebooks name, or that of `exercises` and of the open `questions` in a file.
-    An answer has so many `seconds` an attempt, `jobs` submissions are graded at a time (one for
-    each processor), the learner `again` anew. `unsafe`: in no sandbox.
+    before, a page on the whole class, one of all answers in words and one for each learner.
+
+    The assignment is the one that most notebooks name, or that of `exercises` and of the open
+    `questions` in a file. An answer has so many `seconds` an attempt, `jobs` submissions are graded
+    at a time (one for each processor), the learner `again` anew. `unsafe`: in no sandbox.
 
     Raises: ValueError if there is no sandbox, or no assignment of this `secret`; OSError if a
     table can't be written. And what `grade.grade` raises.
@@ -59,17 +60,20 @@ def grade(
         jobs=jobs,
         again=again,
     )
-    gradebook.write_by_hand(by_hand(out), results, assignment, entries)
+    to_give = gradebook.write_by_hand(by_hand(out), results, assignment, entries)
     rows = gradebook.book(results, assignment, entries)
     gradebook.write_changes(out, rows)
     gradebook.write(out, rows, submissions, assignment)  # now, for pages take a while
     overview.write(gradebook.beside(out, "overview.html"), rows, results, assignment)
     pages = gradebook.beside(out, "feedback")
-    failed = feedback.write(pages, rows, results, submissions, assignment, entries, jobs)
-    if failed:
-        for learner, reason in failed.items():
+    told = feedback.write(pages, rows, results, submissions, assignment, entries, jobs)
+    if told.failed:
+        for learner, reason in told.failed.items():
             rows[learner].flags.append(reason)
         gradebook.write(out, rows, submissions, assignment)
+    if told.words:
+        page = gradebook.beside(out, "words.html")
+        words.write(page, by_hand(out), to_give, told.words, assignment)
     return rows
 
 

@@ -6,9 +6,11 @@ The pages hold no scripts, and fetch nothing: all that others wrote is escaped, 
 
 import hashlib
 import html
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from cifarlab._files import replacing
 from cifarlab_course.grading.assignment import IN_WORDS, Assignment, counted
@@ -18,6 +20,7 @@ from cifarlab_course.grading.reader import Unreadable
 from cifarlab_course.grading.submission import contents, read, shown
 
 LONGEST = 100  # bytes of a file's name, before ".html"
+LARGE = 200_000  # characters of an answer that stands on one page with those of a whole class
 TYPED = 100_000  # characters of a cell that can't be shown as it was meant
 PAGE = """\
 <!doctype html>
@@ -56,6 +59,13 @@ def file_name(learner: str) -> str:
     return f"{cut}-{hashlib.sha256(data).hexdigest()[:8]}.html"
 
 
+class Told(NamedTuple):
+    """What came of writing the pages."""
+
+    failed: dict[str, str]  # for each learner whose page can't be written, why
+    words: dict[tuple[str, str], list[str]]  # by learner and question: an answer's cells, as HTML
+
+
 def write(
     folder: Path,
     rows: Mapping[str, Row],
@@ -64,30 +74,43 @@ def write(
     assignment: Assignment,
     entries: Entries,
     jobs: int,
-) -> dict[str, str]:
-    """Write all pages; for each learner whose page can't be written, why."""
+) -> Told:
+    """Write all pages; what went wrong, and the answers in words that stand there."""
+    told = Told({}, {})
 
-    def one(name: str) -> str:
+    def one(name: str) -> None:
+        result = results[name]
         try:
-            text = page(rows[name], results[name], submissions[name], assignment, entries)
-            with replacing(folder / file_name(name)) as temporary:
+            answers = answers_in(submissions[name], result)
+            text = page(rows[name], result, submissions[name], assignment, entries, answers)
+            place = folder / file_name(name)
+            with replacing(place) as temporary:
                 temporary.write_text(text, encoding="utf-8", errors="replace")
+            for question, numbers in result.open.items():
+                cells = [answers[number] for number in numbers]
+                if sum(map(len, cells)) > LARGE:
+                    link = urllib.parse.quote(f"{folder.name}/{place.name}")
+                    cells = [f'<p>Too large to stand here: see <a href="{link}">its page</a>.</p>']
+                told.words[name, question] = cells
         except Exception as error:  # whatever it is, the others are to have theirs
-            return f"the page of feedback can't be written: {error}"
-        return ""
+            told.failed[name] = f"the page of feedback can't be written: {error}"
 
     with ThreadPoolExecutor(jobs) as pool:
-        reasons = dict(zip(rows, pool.map(one, rows), strict=True))
-    return {name: why for name, why in reasons.items() if why}
+        list(pool.map(one, rows))
+    return told
 
 
 def page(
-    row: Row, result: Result, submission: Submission, assignment: Assignment, entries: Entries
+    row: Row,
+    result: Result,
+    submission: Submission,
+    assignment: Assignment,
+    entries: Entries,
+    answers: Mapping[int, str],
 ) -> str:
-    """What a learner is told."""
+    """What a learner is told; `answers` are the cells in words, as HTML, by their numbers."""
     name = submission.learner.name
     exercises = {exercise.name: exercise for exercise in assignment.exercises}
-    answers = answers_in(submission, result)
     lines = [f"<p>{so_far(row, assignment)}</p>"]
     for number, (question, points) in enumerate(row.points.items(), start=1):
         exercise = exercises.get(question)

@@ -106,8 +106,8 @@ def waits(result: Result, name: str) -> bool:
 
 def write_by_hand(
     path: Path, results: Mapping[str, Result], assignment: Assignment, entries: Entries
-) -> None:
-    """Write the rows back as they stood, and below them one for each answer to be read."""
+) -> list[list[str]]:
+    """Write the rows back as they stood, below them one for each answer to be read; all rows."""
     rows_there = {tuple(row[:2]) for row in entries.rows}
     new = [
         [learner, name, "", ""]
@@ -115,8 +115,10 @@ def write_by_hand(
         for name in assignment.open
         if (learner, name) not in rows_there and waits(result, name)
     ]
+    rows = [*entries.rows, *new]
     if new or not path.exists():
-        write_table(path, [HEADER, *entries.rows, *new], entries.sign)
+        write_table(path, [HEADER, *rows], entries.sign)
+    return rows
 
 
 def write_table(path: Path, rows: Sequence[Sequence], sign: str = ",") -> None:

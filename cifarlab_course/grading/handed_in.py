@@ -16,7 +16,14 @@ from typing import NamedTuple
 SKIPPED = "__MACOSX"  # copies that a program leaves; so are all that begin with a point
 DEEPEST = 8  # folders in a learner's folder
 MOST = 10_000  # files and folders in one
-TABLES = ("-results.jsonl", "-canvas.csv", "-by-hand.csv", "-changes.csv", "-overview.html")
+TABLES = (
+    "-results.jsonl",
+    "-canvas.csv",
+    "-by-hand.csv",
+    "-changes.csv",
+    "-overview.html",
+    "-words.html",
+)
 # Canvas's download is flat; source: lib/content_zipper.rb in instructure/canvas-lms.
 CANVAS = re.compile(
     r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:\d+_.+|text\.html|link\.html)"

@@ -1,0 +1,118 @@
+"""Protects the page on which answers in words get their points: nameless, by keyboard, safe."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from cifarlab_course.grading import words
+from tests.submissions import rows, save
+from tests.test_gradebook import HOSTILE
+from tests.test_handed_in import ASKED, grading, hand_in, notebook
+
+SAY = {"ada": "Odd and even.", "ben": 'Both are "even", or odd.', "cleo": "No idea; sorry."}
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """A class of three, graded once; the folder with its tables."""
+    for name, text in SAY.items():
+        hand_in(tmp_path / "handed-in" / name / "a.ipynb", text)
+    (tmp_path / "grades-by-hand.csv").write_text(
+        'learner,question,points,comment\ncleo,why,"0,5","Ask, next time"\n'
+    )
+    done, _ = grading(tmp_path / "handed-in")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+@pytest.fixture
+def page(browser, graded):
+    """The page, open in a browser."""
+    page = browser.new_page()
+    page.goto((graded / "grades-words.html").as_uri())
+    yield page
+    page.close()
+
+
+def articles(page):
+    """The answers, in their order: who wrote each, by its words."""
+    texts = page.get_by_role("article").all_inner_texts()
+    return [next(name for name, said in SAY.items() if said in text) for text in texts]
+
+
+def saved(page):
+    """What the button saves: the file's name, and its rows."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the table").click()
+    path = download.value.path()
+    text = path.read_text(encoding="utf-8-sig")
+    return download.value.suggested_filename, list(csv.reader(io.StringIO(text)))
+
+
+def test_each_answer_stands_there_once_and_nobody_s_name(page):
+    assert sorted(articles(page)) == sorted(SAY)
+    assert not re.search("ada|ben|cleo", page.locator("main").inner_text())
+    expect(page.get_by_role("status")).to_have_text("1 of 3 have points.")
+
+
+def test_points_given_by_keyboard_are_saved_and_graded(page, graded):
+    first, second, third = articles(page)
+    page.get_by_role("article").first.focus()
+    for _ in range(3):
+        page.keyboard.press("2")  # and on to the next
+    expect(page.get_by_role("status")).to_have_text("3 of 3 have points.")
+    expect(page.get_by_role("button", name="Save the table")).to_be_focused()
+    page.get_by_label("Points").nth(1).fill("2.5")
+    page.get_by_label("Comment").nth(1).fill('Well "said", yes')
+    name, table = saved(page)
+    assert name == "grades-by-hand.csv"
+    (graded / name).write_text(
+        "\n".join(",".join(f'"{c.replace(chr(34), chr(34) * 2)}"' for c in r) for r in table)
+    )
+    done, book = grading(graded / "handed-in")
+    assert done.returncode == 0, done.stderr
+    assert [book[who]["why"] for who in (first, second, third)] == ["2", "2.5", "2"]
+    told = (graded / "grades-feedback" / f"{second}.html").read_text()
+    assert "Well &quot;said&quot;, yes" in told
+
+
+def test_what_was_entered_before_is_there_and_stays(page):
+    number = articles(page).index("cleo")
+    expect(page.get_by_label("Points").nth(number)).to_have_value("0.5")
+    expect(page.get_by_label("Comment").nth(number)).to_have_value("Ask, next time")
+    _, table = saved(page)
+    assert ["cleo", "why", "0.5", "Ask, next time"] in table and len(table) == 4
+
+
+def test_what_was_typed_is_there_when_the_page_is_opened_again(page):
+    page.get_by_label("Points").first.fill("1")
+    page.reload()
+    expect(page.get_by_label("Points").first).to_have_value("1")
+    expect(page.get_by_role("button", name="1", exact=True).first).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+def test_an_answer_runs_nothing_and_closes_no_script(browser, tmp_path):
+    save(json.dumps(notebook(HOSTILE)), tmp_path / "handed-in" / "</script>eve" / "a.ipynb")
+    done, _ = grading(tmp_path / "handed-in")
+    assert done.returncode == 0, done.stderr
+    page, asked, said = browser.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((tmp_path / "grades-words.html").as_uri())
+    expect(page.get_by_role("status")).to_have_text("0 of 1 have points.")
+    assert [url for url in asked if not url.startswith(("file:", "data:image/"))] == []
+    assert page.locator("main article :is(script, iframe, link, [onerror])").count() == 0
+    assert saved(page)[1][1][:2] == [next(iter(rows(tmp_path / "grades.csv"))), "why"]
+    page.close()
+
+
+def test_a_question_of_many_points_has_a_field_and_no_buttons(tmp_path):
+    many = list(words.one("Answer", ["<p>So.</p>"], 40, 0))
+    assert "<button" not in "".join(many) and 'max="40"' in "".join(many)
+    assert "".join(words.one("Answer", [], ASKED.open["why"], 0)).count("<button") == 4
