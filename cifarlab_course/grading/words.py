@@ -25,7 +25,7 @@ button, input, textarea { font: inherit; margin: 0 0.4rem 0.4rem 0; }
 button { min-width: 2.5rem; min-height: 2.25rem; }
 button[aria-pressed="true"] { font-weight: 700; outline: 3px solid; outline-offset: -3px; }
 input { width: 5rem; }
-textarea { display: block; width: 100%; }
+textarea { box-sizing: border-box; display: block; width: 100%; }
 :focus-visible { outline: 3px solid #26859f; outline-offset: 2px; }
 .bar { position: sticky; top: 0; background: Canvas; padding: 0.5rem 0; }
 </style>
