@@ -343,7 +343,7 @@ def test_an_assignment_without_its_line_can_be_named(tmp_path, runner):
     asked = assignment.make(EXERCISES, SECRET)
     right = {each.name: expected(runner, each) for each in asked.exercises}
     data = json.dumps(draft.notebook).encode()
-    result = grade.graded(submission.read(data), asked, right, lambda: Lent(runner))
+    result = grade.graded(submission.read(data), asked, right, lambda imports: Lent(runner))
     assert sum(mark.points for marks in result.marks.values() for mark in marks) == 9
 
 
@@ -382,7 +382,9 @@ def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, ch
     assert (candidate.notebook is not None) == kept
     handed_in = grade.chosen(folder, ASKED)
     results = grade.Kept(tmp_path / "results.jsonl")
-    graded = grade.grade([handed_in], ASKED, results, lambda: Lent(runner), seconds=30, jobs=1)
+    graded = grade.grade(
+        [handed_in], ASKED, results, lambda imports: Lent(runner), seconds=30, jobs=1
+    )
     assert sum(mark.points for marks in graded["anna"].marks.values() for mark in marks) == 9
 
 
@@ -390,7 +392,7 @@ def test_every_exercise_in_its_graded_variant_gives_a_solver_all_points(runner):
     asked = assignment.make(NAMES, "autumn")
     right = {each.name: expected(runner, each) for each in asked.exercises}
     data = nbformat.writes(assignment.notebook(asked, [], "All", solved=True)).encode()
-    result = grade.graded(submission.read(data), asked, right, lambda: Lent(runner))
+    result = grade.graded(submission.read(data), asked, right, lambda imports: Lent(runner))
     got = {name: sum(mark.points for mark in marks) for name, marks in result.marks.items()}
     assert got == asked.most
     assert result.flags == []

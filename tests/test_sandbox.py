@@ -201,6 +201,63 @@ def test_what_cannot_be_cleared_away_costs_the_attempt_that_left_it():
         assert running.run([], [], [("ask", "1", "")]).values == [1]
 
 
+TAKEN = {  # from the process that makes the attempts, whose user is the same
+    "files": "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (20, 20))",
+    "time": "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
+    "priority": "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+    "processors": "os.sched_setaffinity(os.getppid(), [max(os.sched_getaffinity(0))])",
+    "schedule": "os.sched_setscheduler(os.getppid(), os.SCHED_BATCH, os.sched_param(0))",
+}
+LEFT = (
+    "[resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CPU),"
+    " os.getpriority(os.PRIO_PROCESS, 0), len(os.sched_getaffinity(0)), os.sched_getscheduler(0)]"
+)
+
+
+@BOXED
+@pytest.mark.parametrize("what", TAKEN)
+def test_no_attempt_takes_anything_from_those_of_other_learners_after_it(what):
+    if what == "processors" and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is but one processor")
+    with sandbox.runner(60, "") as running:
+        look = (["import os, resource"], [], [("ask", LEFT, "")])
+        before = running.run(*look).values
+        ran = running.run([f"import os, resource\n{TAKEN[what]}"], [], [])
+        assert ran.trouble == "it ended its own process"
+        assert running.run(*look).values == before
+
+
+@BOXED
+def test_a_sandbox_serves_many_submissions_until_one_makes_trouble():
+    runners = grade.Runners(lambda imports: sandbox.runner(5, imports))
+
+    def process(source="x = 1"):
+        with runners.lend("") as running:
+            running.run([source], [], [])
+            return running.process and running.process.pid
+
+    first = process()
+    assert first == process() != None  # noqa: E711
+    assert process("import os\nos._exit(0)") is None
+    second = process()
+    assert second not in (None, first)
+    with runners.lend("") as one, runners.lend("") as other, runners.lend("json") as third:
+        assert one is not other and third.imports == "json"
+    runners.stop()
+    assert all(running.process is None for running in runners.all)
+
+
+def test_without_a_sandbox_each_submission_has_a_process_of_its_own():
+    runners = grade.Runners(lambda imports: sandbox.runner(60, imports, unsafe=True))
+    seen = []
+    for _ in range(2):
+        with runners.lend("") as running:
+            running.run([], [], [])
+            seen.append(running.process.pid)
+        assert running.process is None
+    assert seen[0] != seen[1]
+
+
 def test_a_runner_outside_a_sandbox_clears_nothing_away(tmp_path):
     """It would end every process and empty the folders."""
     (tmp_path / "kept").write_text("")
@@ -263,7 +320,7 @@ def test_a_forged_verdict_is_worth_nothing(runner):
     draft = Draft().say(HOLES, NO_IDEA + FORGE + TAKE + "forge(take)")
     right = {each.name: expected(runner, each) for each in ASKED.exercises}
     notebook = read(json.dumps(draft.notebook).encode())
-    result = grade.graded(notebook, ASKED, right, lambda: Lent(runner))
+    result = grade.graded(notebook, ASKED, right, lambda imports: Lent(runner))
     assert [mark.points for mark in result.marks["holes"]] == [0, 0]
 
 
@@ -527,13 +584,13 @@ def test_an_answer_without_an_end_costs_three_times_the_limit_at_most():
 
 def test_time_to_import_pytorch_is_not_taken_from_an_answer(runner):
     for text, imports in (("import torch", grade.IMPORTS), ("x = 1", "")):
-        lent = Runner(seconds=60, imports="")
-        lent.run = runner.run
-        draft = Draft().first(text)
+        draft, wanted = Draft().first(text), []
         right = {each.name: expected(runner, each) for each in ASKED.exercises}
         notebook = read(json.dumps(draft.notebook).encode())
-        grade.graded(notebook, ASKED, right, lambda lent=lent: lent)
-        assert lent.imports == imports
+        grade.graded(
+            notebook, ASKED, right, lambda wish, wanted=wanted: wanted.append(wish) or Lent(runner)
+        )
+        assert wanted == [imports]
 
 
 def test_a_filter_is_made_for_the_processor_that_it_runs_on():

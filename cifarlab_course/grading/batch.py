@@ -55,7 +55,7 @@ def grade(
         list(submissions.values()),
         assignment,
         grading.Kept(gradebook.beside(out, "results.jsonl")),
-        lambda: sandbox.runner(seconds, assignment.imports, unsafe=unsafe),
+        lambda imports: sandbox.runner(seconds, imports, unsafe=unsafe),
         seconds=seconds,
         jobs=jobs,
         again=again,

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
@@ -266,9 +267,9 @@ def graded(
     notebook: Notebook,
     assignment: Assignment,
     right: Mapping[str, list],
-    make: Callable[[], Runner],
+    lend: Callable[[str], AbstractContextManager[Runner]],
 ) -> Result:
-    """What a notebook earns, run in a runner of its own.
+    """What a notebook earns, run in a runner that is lent for it, by what it must import.
 
     Raises: NotStarted.
     """
@@ -276,9 +277,9 @@ def graded(
     result = Result(open=words.answers, elsewhere=words.elsewhere)
     if assignment.exercises:
         parts = pieces(notebook.cells, assignment.exercises)
-        with make() as runner:
-            if any(re.search(r"\btorch", piece.source) for piece in parts):
-                runner.imports = IMPORTS  # its seconds are not taken from the answer's
+        uses_torch = any(re.search(r"\btorch", piece.source) for piece in parts)
+        # What is imported beforehand takes no time from an answer.
+        with lend(IMPORTS if uses_torch else assignment.imports) as runner:
             for exercise in assignment.exercises:
                 ways = list(attempts(parts, exercise))
                 if result.flags:  # a cell that all share may be to blame: begin without them
@@ -362,6 +363,55 @@ def settings_digest(assignment: Assignment, seconds: float) -> bytes:
     return hashlib.sha256(b"".join([settings, *code])).digest()
 
 
+class Runners:
+    """Runners, each lent to one submission at a time: so PyTorch is imported once for many.
+
+    A sandbox is cleared after each attempt, whosesoever it is, and one that ran into trouble is
+    thrown away with its process; where there is no sandbox, each submission has a new one.
+    """
+
+    def __init__(self, make: Callable[[str], Runner]) -> None:
+        self.make = make  # by what it is to import
+        self.lock = threading.Lock()
+        self.all: list[Runner] = []
+        self.idle: dict[str, list[Runner]] = {}
+        self.cancelled = False
+
+    @contextmanager
+    def lend(self, imports: str) -> Iterator[Runner]:
+        """A runner that has imported this, or will."""
+        with self.lock:
+            waiting = self.idle.setdefault(imports, [])
+            if waiting:
+                runner = waiting.pop()
+            else:
+                runner = self.make(imports)
+                self.all.append(runner)
+            if self.cancelled:
+                runner.cancel()
+        try:
+            yield runner
+        finally:
+            if runner.lasting:
+                with self.lock:
+                    waiting.append(runner)
+            else:
+                runner.stop()
+
+    def cancel(self) -> None:
+        """End them all, at once and for good."""
+        with self.lock:
+            self.cancelled = True
+            for runner in self.all:
+                runner.cancel()
+
+    def stop(self) -> None:
+        """End those that wait, which are all when nothing is graded any more."""
+        with self.lock:
+            for runner in self.all:
+                runner.stop()
+
+
 class Progress:
     """How far a batch is: a bar on a terminal, elsewhere a line for each tenth of the way."""
 
@@ -381,7 +431,7 @@ def grade(
     submissions: Sequence[Submission],
     assignment: Assignment,
     kept: Kept,
-    make: Callable[[], Runner],
+    make: Callable[[str], Runner],
     *,
     seconds: float,
     jobs: int,
@@ -400,15 +450,7 @@ def grade(
         right = {exercise.name: expected(trusted, exercise) for exercise in assignment.exercises}
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
-    runners: list[Runner] = []
-    stopped = threading.Event()
-
-    def start() -> Runner:
-        runner = make()
-        runners.append(runner)
-        if stopped.is_set():
-            runner.cancel()
-        return runner
+    runners = Runners(make)
 
     def key(digest: str) -> str:
         return hashlib.sha256(settings + digest.encode()).hexdigest()
@@ -423,7 +465,7 @@ def grade(
             if notebook is None:
                 data = contents(submission.path)
                 notebook, digest = read(data), hashlib.sha256(data).hexdigest()
-            result = graded(notebook, assignment, right, start)
+            result = graded(notebook, assignment, right, runners.lend)
         except NotStarted:
             raise
         except Exception as error:  # whatever it is, the others are to be graded
@@ -451,13 +493,12 @@ def grade(
                 for future, submission in running.items()
                 if future.running()
             ]
-            stopped.set()
-            for runner in tuple(runners):
-                runner.cancel()
+            runners.cancel()
             pool.shutdown(cancel_futures=True)
             raise KeyboardInterrupt(", ".join(names)) from None
         finally:
             progress.bar.close()
+    runners.stop()
     if failures:
         raise NotStarted(f"{failures[0]}, for {len(failures)} of {len(submissions)} submissions")
     tell_the_same(submissions, results)

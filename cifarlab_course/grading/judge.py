@@ -144,7 +144,10 @@ class Runner:
         watch: Callable[[subprocess.Popen], None] = lambda process: None,
         environment: dict[str, str] | None = None,
         imports: str = IMPORTS,
+        *,
+        lasting: bool = False,
     ) -> None:
+        self.lasting = lasting  # it clears up after each attempt, and may serve many submissions
         self.seconds = seconds  # for one notebook
         self.imports = imports  # done once, before any notebook
         self.command, self.watch, self.environment = command, watch, environment

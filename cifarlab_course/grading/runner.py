@@ -163,6 +163,21 @@ def limit(memory: int, processes: int, file: int, user: int) -> None:
         raise RuntimeError("the system does not keep a process from being written to")
 
 
+def standing() -> tuple:
+    """What a process may take of the machine: its limits and its priorities.
+
+    A process of the same user may change another's, so that later attempts would have less.
+    """
+    names = sorted(name for name in dir(resource) if name.startswith("RLIMIT_"))
+    return (
+        *(resource.getrlimit(getattr(resource, name)) for name in names),
+        os.getpriority(os.PRIO_PROCESS, 0),
+        sorted(os.sched_getaffinity(0)),
+        os.sched_getscheduler(0),
+        os.sched_getparam(0).sched_priority,
+    )
+
+
 def clear(folders: list[str]) -> None:
     """End all processes of the sandbox but this one and the first, and empty its folders.
 
@@ -237,6 +252,7 @@ def main() -> None:
             raise RuntimeError("this is no sandbox, and to clear it would do harm")
         clear(folders)
         limit(*map(int, sys.argv[4:]))
+    stood = standing()
     control.sendall(b"0\n")
     while True:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -246,6 +262,8 @@ def main() -> None:
         if folders:
             status = attempt(shell, connection, folders[0])
             clear(folders)
+            if standing() != stood:
+                raise RuntimeError("an attempt changed what those after it may take")
         else:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 status = attempt(shell, connection, folder)

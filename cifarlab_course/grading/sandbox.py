@@ -62,6 +62,7 @@ REFUSED = """
     iopl ioperm modify_ldt personality vhangup nfsservctl lookup_dcookie
     memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop
     msgget msgsnd msgrcv msgctl mq_open mq_unlink vmsplice
+    ioprio_set
 """.split()
 REMEDY = (
     "Install bubblewrap 0.8 or newer and libseccomp (Debian, Ubuntu: apt-get install bubblewrap "
@@ -241,7 +242,7 @@ def refusal() -> str:
 
 
 def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
-    """A runner in a sandbox of its own, or (`unsafe`) in none; `refusal` says if one can be had.
+    """A runner in a sandbox, or (`unsafe`) in none; `refusal` says if one can be had.
 
     Bubblewrap stays in the sandbox as process 1, and what it was started with can be read there:
     so it gets none of our environment.
@@ -250,4 +251,4 @@ def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
         environment = {name: value for name, value in os.environ.items() if name != "SECRET"}
         environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
         return Runner(seconds, environment=environment, imports=imports)
-    return Runner(seconds, confined, watch, ENVIRONMENT, imports)
+    return Runner(seconds, confined, watch, ENVIRONMENT, imports, lasting=True)
