@@ -21,6 +21,7 @@ BOUNDS = {
     "batched matrix with zeros",
     "einsum with zeros",
     "grouped after cat",
+    "kron with zeros",
     "masked attention",
     "padded keys",
     "tensordot with zeros",

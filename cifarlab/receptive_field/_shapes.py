@@ -161,15 +161,6 @@ def stack(op, tensors, dim=0):
     return cat(op, [lifted(tensor) for tensor in tensors], dim)
 
 
-def broadcast(op, *tensors, **more):
-    """Source: torch.meshgrid is of constants; torch.broadcast_tensors."""
-    operands = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
-    return tuple(
-        Feature(f.grid, broadcast_dimensions(f, shape)) if isinstance(f, Feature) else None
-        for f, shape in zip(operands, op.shapes, strict=True)
-    )
-
-
 def pieces_of(op, input, sizes: Sequence[int], dim: int) -> tuple[Feature, ...]:
     """`input` cut along `dim` into pieces of `sizes`."""
     starts = [0, *itertools.accumulate(sizes)]
@@ -179,7 +170,8 @@ def pieces_of(op, input, sizes: Sequence[int], dim: int) -> tuple[Feature, ...]:
 
 
 def chunk(op, input, amount=None, dim=0, **more):
-    """Source: torch.chunk, torch.split and torch.tensor_split."""
+    """Source: torch.chunk, torch.split and torch.tensor_split; hsplit, vsplit and dsplit."""
+    dim = {"vsplit": 0, "hsplit": min(1, len(input.shape) - 1), "dsplit": 2}.get(op.name, dim)
     dim %= len(input.shape)
     return pieces_of(op, input, [shape[dim] for shape in op.shapes], dim)
 
@@ -264,6 +256,42 @@ def setitem(op, target, index, value):
         return result
 
     return rearrange(op, place, inputs)
+
+
+def index(op, input, indices):
+    """Source: aten::index in PyTorch's native_functions.yaml, where None stands for a slice."""
+    return getitem(op, input, tuple(slice(None) if item is None else item for item in indices))
+
+
+def index_put(op, input, indices, values, accumulate=False, **more):
+    """Source: torch.Tensor.index_put."""
+    if accumulate:
+        raise op.unsupported("adds up what it writes to one place; index_add has a rule")
+    indices = tuple(slice(None) if item is None else item for item in indices)
+    return setitem(op, input, indices, values)
+
+
+def scatter(op, input, dim, index, src=None, *, source=None, value=None, reduce=None):
+    """`input`, its elements overwritten at `index` along `dim`.
+
+    Source: torch.scatter and index_copy.
+    """
+    if reduce is not None:
+        raise op.unsupported("adds up what it writes to one place; index_add has a rule")
+    src = source if src is None else src
+    if isinstance(index, Feature):
+        return mix(op, input, index, src)
+
+    def place(*numbered):
+        numbers = iter(numbered)
+        result = next(numbers) if isinstance(input, Feature) else torch.zeros(op.shape, dtype=int)
+        shape = index.shape if op.name == "scatter" else op.shape
+        moved = next(numbers) if isinstance(src, Feature) else torch.zeros(shape, dtype=int)
+        if op.name == "index_copy":
+            moved = moved.narrow(dim, 0, len(index))
+        return getattr(result, op.name)(dim, index, moved)
+
+    return rearrange(op, place, list(features((input, src))))
 
 
 def overwrite(op, target, value=0, *options, src=None, **more):
@@ -501,8 +529,8 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     loose = None
     if mixed:
         total = math.prod(inputs[0].shape)
-        kept = place(*(torch.arange(total).view(inputs[0].shape) for _ in inputs)).unique()
-        if len(inputs) > 1 or len(kept) < total:
+        several = len(inputs) > 1
+        if several or len(place(torch.arange(total).view(inputs[0].shape)).unique()) < total:
             loose = op.loose("takes some of what sees different things")
     links = tuple((grid, tuple(look)) for grid, look in zip(sources, ways, strict=True))
     dimensions = tuple(
