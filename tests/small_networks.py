@@ -251,6 +251,8 @@ NETWORKS = {
     "masked attention": Call(own_patch, conv(1, 4, 2, stride=2)),
     # ------------------------------------------------------------ constants made like the image
     "to": Call(lambda x: x * ones(1).to(x)),
+    "to a device": Call(lambda x, c: c(x.to(c.weight.device).to("cpu", x.dtype).cpu()), conv()),
+    "to, by name": Call(lambda x, c: c(x.to(device=x.device, dtype=c.weight.dtype)), conv()),
     "type_as": Call(lambda x: x * ones(1).type_as(x)),
     "expand_as": Call(lambda x: x + ones(1, 1, 1, 1).expand_as(x)),
     "view_as": Call(lambda x: x + torch.zeros(120).view_as(x)),

@@ -669,8 +669,13 @@ def test_what_the_image_makes_likely_depends_on_the_image():
             Call(lambda x: x.index_put((torch.tensor([0, 0]),), x[0], accumulate=True)),
             "index_put in the network itself adds up",
         ),
+        (
+            Call(lambda x: x.nonzero()),
+            "nonzero in the network itself cannot run without the values",
+        ),
+        (Call(lambda x: x[x > 0]), "getitem__ in the network itself cannot run without the values"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_what_has_no_exact_rule_is_refused_with_its_name_and_place(network, message):
     with pytest.raises(Unsupported, match=message):

@@ -249,6 +249,10 @@ class Recorder(TorchFunctionMode):
             return torch.empty(0, dtype=args[0].dtype, device=self.device)
         if name in rules.CONSTANTS.split():
             return function(*args, **{**kwargs, "device": kwargs.get("device") or self.device})
+        if name in ("cpu", "cuda"):
+            return args[0]
+        if name in ("to", "as_tensor"):  # from one device to another, too
+            args, kwargs = map_aggregate((args, kwargs), without_place)
         if name == "broadcast_tensors":  # each by itself, as some may be constants
             tensors = args[0] if isinstance(args[0], tuple | list) else args
             shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
@@ -334,7 +338,13 @@ class Recorder(TorchFunctionMode):
             inputs = (inputs[0], places(inputs[1]), *inputs[2:])
         scalars = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
         metas = map_aggregate((args, kwargs), lambda value: on_meta(value, scalars))
-        result = function(*metas[0], **metas[1])
+        try:
+            result = function(*metas[0], **metas[1])
+        except NotImplementedError as error:
+            raise Unsupported(
+                f"{own} in {self.where()} cannot run without the values of pixels: they decide how "
+                "many numbers it gives, or PyTorch has no version of it that asks for shapes only."
+            ) from error
         if name == "setitem":
             result = target
         results = [tensor for tensor in flatten(result) if isinstance(tensor, Tensor)]
@@ -440,6 +450,11 @@ def on_meta(value: Any, scalars: bool = False) -> Any:
     if not isinstance(value, Tensor) or value.is_meta or (value.ndim == 0 and not scalars):
         return value
     return torch.empty_like(value, device="meta")
+
+
+def without_place(value: Any) -> Any:
+    """A setting of `to`, but for the device, as what has no data lies on none."""
+    return "meta" if isinstance(value, torch.device | str) else value
 
 
 def places(index: Any) -> Any:

@@ -19,7 +19,7 @@ from cifarlab.receptive_field._features import Feature, Operation, combine, feat
 ELEMENTWISE = """
     abs acos acosh add alpha_dropout and angle as_tensor asin asinh atan atan2 atanh bernoulli
     bfloat16 bitwise_and bitwise_not bitwise_or bitwise_xor bool ceil celu clamp clamp_max clamp_min
-    clip clone complex conj contiguous copysign cos cosh cpu cuda data deg2rad detach double dropout
+    clip clone complex conj contiguous copysign cos cosh data deg2rad detach double dropout
     dropout1d dropout2d dropout3d elu eq equal_nan erf erfc exp exp2 expit expm1
     fake_quantize_per_channel_affine fake_quantize_per_tensor_affine feature_alpha_dropout float
     floor floor_divide fmax fmin fmod frac ge gelu greater gt half hardshrink hardsigmoid hardswish
