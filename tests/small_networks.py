@@ -238,6 +238,16 @@ NETWORKS = {
         *BRANCHES,
         conv(3, 3, 1, groups=3),
     ),
+    "channels taken apart": Call(
+        lambda x, a: torch.cat([x, a(x)], 1).flatten()[torch.arange(240)].view(1, 1, 20, 12),
+        conv(padding=1),
+    ),
+    "rows of several channels": Call(
+        lambda x, a: torch.cat([x, a(x)], 1)[:, :, [3, 1, 8]], conv(padding=1)
+    ),
+    "one of the channels": Call(
+        lambda x, a: torch.cat([x, a(x)], 1).index_select(1, torch.tensor([0])), conv(padding=1)
+    ),
     "one of a batch": Call(lambda x, a: torch.cat([x, a(x)])[:1], conv(padding=1)),
     # ------------------------------------------------------------ others
     "outer product": Call(lambda x: x.amax(3, keepdim=True) @ x.amax(2, keepdim=True)),

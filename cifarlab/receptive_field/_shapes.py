@@ -495,7 +495,7 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
         moving: list[int | None] = [a for a in sorted(input.held) if input.grid.units[a] > 1]
         for axis in moving or [None]:
             tensors = [torch.zeros(other.shape, dtype=torch.int64) for other in inputs]
-            tensors[n] = unit_numbers(input, axis)
+            tensors[n] = unit_numbers(input, axis) if axis is not None else tensors[n] + 1
             seen.append((n, axis, place(*tensors).reshape(shape).numpy() - 1))
     deciding = [
         d
@@ -528,9 +528,14 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     mixed = any(input.mixed(d) for input in inputs for d in range(len(input.shape)))
     loose = None
     if mixed:
-        total = math.prod(inputs[0].shape)
-        several = len(inputs) > 1
-        if several or len(place(torch.arange(total).view(inputs[0].shape)).unique()) < total:
+        whole = len(inputs) == 1
+        if whole:  # if all that counts as one unit has stayed together
+            kinds = unit_numbers(inputs[0], None)
+            placed = place(kinds).reshape(shape).movedim(deciding, list(range(len(deciding))))
+            rows = placed.reshape(math.prod(units), -1).tolist()
+            every = frozenset(range(1, int(kinds.max()) + 1))
+            whole = {frozenset(row) - {0} for row in rows} <= {frozenset(), every}
+        if not whole:
             loose = op.loose("takes some of what sees different things")
     links = tuple((grid, tuple(look)) for grid, look in zip(sources, ways, strict=True))
     dimensions = tuple(
@@ -540,13 +545,17 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
 
 
 def unit_numbers(input: Feature, axis: int | None) -> Tensor:
-    """For each element of a tensor, the unit on `axis` that it belongs to, from 1."""
+    """For each element of a tensor, the unit on `axis` that it belongs to, from 1.
+
+    Without an axis, which of those that see different things, but count as one unit.
+    """
     parts = [part for parts in input.dimensions for part in parts]
-    count = torch.ones([part.size for part in parts], dtype=torch.int64)
+    count, scale = torch.ones([part.size for part in parts], dtype=torch.int64), 1
     for d, part in enumerate(parts):
-        if axis is not None and part.axis == axis:
+        if part.mixed if axis is None else part.axis == axis:
             shape = [-1 if d == other else 1 for other in range(len(parts))]
-            count = count + torch.arange(part.size).view(shape)
+            count = count + torch.arange(part.size).view(shape) * scale
+            scale *= part.size
     return count.reshape(input.shape)
 
 
