@@ -1159,7 +1159,7 @@ def test_examples_in_the_docstrings_run():
 
 @pytest.mark.parametrize("of_something_else", [nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)])
 def test_a_network_of_signals_or_volumes_is_refused_in_words(of_something_else):
-    """README says: of any network of images."""
+    """README says: of most networks; these take no images."""
     network = nn.Sequential(of_something_else)
     name = type(of_something_else).__name__
     message = rf"cannot be analysed on 16 x 16 pixels of 3 channels\. In `0` \({name}\)"
