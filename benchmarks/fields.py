@@ -14,8 +14,8 @@ and `error`, which should not be. What cannot be built, or cannot itself run on 
 `checked` counts the maps that the network itself was asked about, by NaN pixels, `wrong` says what
 spoke against an answer: the height and width of a map; a NaN outside a unit's field that reaches
 it; one at each of its four edges that doesn't. No code is shared with the rules. Weights are
-positive, so that none is zero, and convolutions are PyTorch's own: oneDNN's work in tiles, in which
-a NaN spreads.
+positive, so that none is zero; where such sums outgrow float32, float64 takes them. Convolutions
+are PyTorch's own: oneDNN's work in tiles, in which a NaN spreads.
 """
 
 import argparse
@@ -179,7 +179,9 @@ def doubts(network: nn.Module, analysis: Analysis, name: str, channels: int) -> 
     field, (height, width) = analysis[name], analysis.size
     y, x = unit = field.units[0] // 2, field.units[1] // 3
     box = field.box(y, x, clipped=True)
+    types = (each.dtype for each in network.parameters() if each.is_floating_point())
     plain = torch.rand(channels, height, width, generator=torch.Generator().manual_seed(0))
+    plain = plain.to(next(types, plain.dtype))
 
     def reaches(*places: tuple) -> bool:
         """Whether a NaN in these places of an image spoils the unit."""
@@ -192,13 +194,17 @@ def doubts(network: nn.Module, analysis: Analysis, name: str, channels: int) -> 
         return bool(output[..., y, x].isnan().any())
 
     every = slice(None)
-    if box is None:
-        return [f"unit {unit} sees something"] if reaches((every,)) else []
-    top, left, bottom, right = box
-    outside = [(every, slice(0, top)), (every, slice(bottom + 1, height))]
-    outside += [(every, every, slice(0, left)), (every, every, slice(right + 1, width))]
     found = []
     try:
+        if reaches():  # without any NaN: float32 is too narrow for the network's numbers
+            network, plain = network.double(), plain.double()
+            if reaches():
+                raise ValueError(f"unit {unit} of {name} is NaN for any image")
+        if box is None:
+            return [f"unit {unit} sees something"] if reaches((every,)) else []
+        top, left, bottom, right = box
+        outside = [(every, slice(0, top)), (every, slice(bottom + 1, height))]
+        outside += [(every, every, slice(0, left)), (every, every, slice(right + 1, width))]
         if reaches(*outside):
             found.append(f"unit {unit} sees something outside of {tuple(box)}")
         # A corner that is seen stands for the row and the column that meet there.

@@ -4,6 +4,7 @@ Each is a list of steps, a step being a name and the numbers that it drew: so a 
 printed, run again and cut down.
 """
 
+import math
 import random
 
 import torch
@@ -161,6 +162,42 @@ def columns(x: Tensor, draw) -> Tensor:
     return F.unfold(x, 2, padding=1, stride=draw.randint(1, 2)) if x.ndim == 4 else x
 
 
+def kron(x: Tensor, draw) -> Tensor:
+    other = torch.rand(draw.randint(1, 2), draw.randint(1, 2)) + 0.1
+    return torch.kron(x, other) if draw.random() < 0.5 else torch.kron(other, x)
+
+
+def scattered(x: Tensor, draw) -> Tensor:
+    """Each line along a dimension in an order of its own, among zeros."""
+    d = draw.randrange(x.ndim)
+    shape = [*x.shape]
+    shape[d] += 1
+    order = torch.tensor([draw.random() for _ in range(math.prod(shape))]).view(shape)
+    return torch.zeros(shape).scatter(d, order.argsort(d).narrow(d, 0, x.shape[d]), x)
+
+
+def copied(x: Tensor, draw) -> Tensor:
+    d = draw.randrange(x.ndim)
+    places = draw.sample(range(x.shape[d]), draw.randint(1, x.shape[d]))
+    return x.index_copy(d, torch.tensor(places), x.narrow(d, 0, len(places)))
+
+
+def added(x: Tensor, draw) -> Tensor:
+    d = draw.randrange(x.ndim)
+    places = torch.tensor([draw.randrange(x.shape[d]) for _ in range(x.shape[d])])
+    return x.index_add(d, places, x)
+
+
+def put(x: Tensor, draw) -> Tensor:
+    row = draw.randrange(x.shape[0])
+    return x.index_put((torch.tensor([row]),), x[draw.randrange(x.shape[0])][None])
+
+
+def strides(x: Tensor, draw) -> Tensor:
+    count = draw.randint(1, x.numel())
+    return (x.contiguous() * 1).as_strided((count, 2), (1, min(2, x.numel() - count)))
+
+
 STEPS = {
     "view": view,
     "tear": tear,
@@ -196,6 +233,13 @@ STEPS = {
     "softmax": lambda x, draw: x.softmax(draw.randrange(x.ndim)),
     "mean": lambda x, draw: x.mean(draw.randrange(x.ndim), keepdim=True),
     "sum": lambda x, draw: x.sum(draw.randrange(x.ndim)) if x.ndim > 2 else x,
+    "kron": kron,
+    "scattered": scattered,
+    "copied": copied,
+    "added": added,
+    "put": put,
+    "strides": strides,
+    "split": lambda x, draw: torch.cat(x.hsplit([1])[::-1], 1) if min(x.shape[:2]) > 1 else x,
     "cumsum": lambda x, draw: x.cumsum(draw.randrange(x.ndim)),
     "pad": lambda x, draw: F.pad(x, (draw.randint(0, 2), draw.randint(0, 1))),
     "gate": lambda x, draw: x * x.mean(draw.randrange(x.ndim), keepdim=True),

@@ -238,6 +238,16 @@ NETWORKS = {
         *BRANCHES,
         conv(3, 3, 1, groups=3),
     ),
+    "channels taken apart": Call(
+        lambda x, a: torch.cat([x, a(x)], 1).flatten()[torch.arange(240)].view(1, 1, 20, 12),
+        conv(padding=1),
+    ),
+    "rows of several channels": Call(
+        lambda x, a: torch.cat([x, a(x)], 1)[:, :, [3, 1, 8]], conv(padding=1)
+    ),
+    "one of the channels": Call(
+        lambda x, a: torch.cat([x, a(x)], 1).index_select(1, torch.tensor([0])), conv(padding=1)
+    ),
     "one of a batch": Call(lambda x, a: torch.cat([x, a(x)])[:1], conv(padding=1)),
     # ------------------------------------------------------------ others
     "outer product": Call(lambda x: x.amax(3, keepdim=True) @ x.amax(2, keepdim=True)),
@@ -251,6 +261,8 @@ NETWORKS = {
     "masked attention": Call(own_patch, conv(1, 4, 2, stride=2)),
     # ------------------------------------------------------------ constants made like the image
     "to": Call(lambda x: x * ones(1).to(x)),
+    "to a device": Call(lambda x, c: c(x.to(c.weight.device).to("cpu", x.dtype).cpu()), conv()),
+    "to, by name": Call(lambda x, c: c(x.to(device=x.device, dtype=c.weight.dtype)), conv()),
     "type_as": Call(lambda x: x * ones(1).type_as(x)),
     "expand_as": Call(lambda x: x + ones(1, 1, 1, 1).expand_as(x)),
     "view_as": Call(lambda x: x + torch.zeros(120).view_as(x)),
@@ -363,7 +375,42 @@ NETWORKS = {
     "diff": Call(lambda x, c: c(x).diff(n=2, dim=2), conv()),
     "hstack": Call(lambda x, c: torch.hstack([x, c(x)]), conv(padding=1)),
     "dstack": Call(lambda x, c: torch.dstack([x, c(x)]), conv(padding=1)),
+    "hsplit": Call(lambda x, c: c(x)[0, 0].hsplit(2)[1][None, None], conv()),
+    "vsplit": Call(lambda x, c: c(x)[0, 0].vsplit(2)[1][None, None], conv()),
+    "dsplit": Call(lambda x, c: torch.cat(c(x).dsplit(2)[::-1], 2), conv()),
     "special": Call(lambda x, c: torch.special.expit(torch.special.erf(c(x))), conv()),
+    "as_tensor": Call(lambda x, c: torch.as_tensor(c(x)), conv()),
+    "broadcast_tensors": Call(
+        lambda x, c: sum(torch.broadcast_tensors(c(x), ones(1, 1, 10, 1))), conv()
+    ),
+    "cross-map normalisation": nn.Sequential(conv(1, 2), nn.CrossMapLRN2d(2)),
+    "kron": Call(lambda x, c: torch.kron(ones(2, 1), torch.kron(c(x), ones(1, 3))), conv()),
+    "kron of two maps": Call(lambda x, c: torch.kron(x[:, :, :3, :3], c(x)[:, :, :2]), conv()),
+    "kron with zeros": Call(lambda x, c: torch.kron(c(x), torch.eye(2)), conv()),
+    "as_strided": Call(lambda x, c: c(x).as_strided((1, 1, 5, 4), (80, 80, 16, 2)), conv()),
+    "scatter": Call(
+        lambda x, c: torch.zeros_like(x).scatter_(
+            2, (torch.arange(80) % 12).view(1, 1, 10, 8), c(x)
+        ),
+        conv(),
+    ),
+    "scatter of a number": Call(
+        lambda x, c: c(x).scatter(2, torch.arange(3).expand(1, 1, 8, 3).mT + 4, 1.0), conv()
+    ),
+    "index_copy": Call(
+        lambda x, c: x.index_copy(3, torch.tensor([9, 1]), c(x)[..., :2]), conv(padding=1)
+    ),
+    "index_put": Call(
+        lambda x, c: x.index_put((*torch.tensor([[0], [0], [3]]),), c(x)[0, 0, 3]), conv(padding=1)
+    ),
+    "index_add": Call(lambda x, c: x.index_add(2, torch.arange(12) // 2, c(x)), conv(padding=1)),
+    "index_add into zeros": Call(
+        lambda x, c: torch.zeros(1, 1, 6, 10).index_add_(2, torch.arange(12) // 2, c(x)),
+        conv(padding=1),
+    ),
+    "aten::index": Call(
+        lambda x, c: torch.ops.aten.index(c(x), [None, None, torch.tensor([3, 0, 5])]), conv()
+    ),
     "t": Call(lambda x, c: c(x).flatten(2)[0].t().relu().t().view(1, 2, 10, 8), conv(1, 2)),
     "mT": Call(lambda x, c: c(x).flatten(2).mT.relu().mT.view(1, 2, 10, 8), conv(1, 2)),
     "movedim": Call(lambda x, c: c(x).movedim(1, -1).movedim(-1, 1), conv(1, 2)),

@@ -1,5 +1,6 @@
 """Protects the check of other libraries' networks: it must find a field that is wrong."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +38,27 @@ def test_the_check_finds_a_map_of_another_size():
     strided = nn.Sequential(conv(3), nn.ReLU(), nn.Conv2d(1, 1, 3, stride=2))
     (doubt,) = fields.doubts(strided, analyze(network(3), SHAPE[1:]), "2", 1)
     assert doubt == "it has (5, 4) units, not (12, 10)"
+
+
+class Large(nn.Module):
+    """Its units are what is left of two numbers that float32 takes for infinite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        large = self.conv(image).exp() * 1e30 * 1e30
+        return large - large / 2
+
+
+def test_numbers_too_large_for_float32_do_not_spoil_the_check():
+    large, analysis = Large(), analyze(Large(), SHAPE[1:])
+    assert fields.doubts(large, analysis, "", 1) == []
+    assert fields.doubts(large, analysis, "conv", 1) == []  # which has float64 now
+    always = nn.Sequential(conv(3), nn.Threshold(torch.inf, torch.nan))
+    with pytest.raises(ValueError, match="is NaN for any image"):
+        fields.doubts(always, analyze(always, SHAPE[1:]), "1", 1)
 
 
 def test_a_network_is_answered_whole_or_up_to_what_is_refused():

@@ -23,10 +23,12 @@ from cifarlab.receptive_field import (
     Effective,
     Unsupported,
     _analysis,
+    _rules,
     analyze,
     brute_force,
     effective,
 )
+from cifarlab.receptive_field._features import Feature
 from tests.fields import CASES, Call, Gated, conv, up
 
 # "same" with an even kernel copies its input, says PyTorch.
@@ -490,6 +492,24 @@ def test_gates_are_seen_or_looked_through():
     assert analyze(grouped, (9, 9)).output.stride == (0, 0)
 
 
+def blurred(image: Tensor) -> Tensor:
+    return F.avg_pool2d(image, 3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("gate", "size"),
+    [
+        (lambda x: blurred(x) / (1 + x.abs().mean((2, 3), keepdim=True)), (3, 3)),
+        (lambda x: torch.addcmul(x, blurred(x), x.mean((2, 3), keepdim=True)), (3, 3)),
+        (lambda x: blurred(x) * x.norm(dim=(2, 3), keepdim=True), (3, 3)),
+        (lambda x: blurred(x) * x.mean(3, keepdim=True), (3, None)),  # a row's own mean
+        (lambda x: blurred(x) - x.mean((2, 3), keepdim=True), (None, None)),  # no factor
+    ],
+)
+def test_only_what_scales_the_whole_map_is_looked_through(gate, size):
+    assert analyze(Call(gate), (12, 10), channels=1, through_gates=True).output.size == size
+
+
 def test_batch_norm_without_running_statistics_sees_the_whole_map():
     network = nn.BatchNorm2d(1, track_running_stats=False)
     assert analyze(network, (6, 6), channels=1).output.box(0, 0) == (0, 0, 5, 5)
@@ -637,8 +657,25 @@ def test_what_the_image_makes_likely_depends_on_the_image():
         ),
         (Call(lambda x: unseen(x) * 2), "changed unseen"),
         (Call(lambda x: x + hidden_branch(x)), "changed unseen"),
+        (
+            Call(lambda x: x.mT.as_strided((1, 1, 4, 4), (64, 64, 8, 1))),
+            r"counts through memory, .* call contiguous\(\)",
+        ),
+        (
+            Call(lambda x: x.scatter_add(2, torch.zeros(1, 1, 8, 8, dtype=torch.int64), x)),
+            "scatter_add in the network itself has no rule",
+        ),
+        (
+            Call(lambda x: x.index_put((torch.tensor([0, 0]),), x[0], accumulate=True)),
+            "index_put in the network itself adds up",
+        ),
+        (
+            Call(lambda x: x.nonzero()),
+            "nonzero in the network itself cannot run without the values",
+        ),
+        (Call(lambda x: x[x > 0]), "getitem__ in the network itself cannot run without the values"),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_what_has_no_exact_rule_is_refused_with_its_name_and_place(network, message):
     with pytest.raises(Unsupported, match=message):
@@ -708,6 +745,31 @@ def test_a_refusal_keeps_the_maps_before_it():
     with pytest.raises(KeyError, match="linalg_inv"):
         analysis.output  # noqa: B018
     assert analyze(network[:2], (8, 8)).missing is None
+
+
+def test_blind_virtual_units_do_not_part_boxes_that_could_be_one():
+    """Tokens put back into a map have none beyond its edge; each residual block saw more boxes."""
+
+    def shuffled(x: Tensor, *blocks: nn.Module) -> Tensor:
+        x = x.flatten(2)[:, :, None].transpose(2, 3)[..., [0]].view_as(x)
+        for block in blocks:
+            x = x + block(F.interpolate(block(F.adaptive_avg_pool2d(x, 3)), x.shape[2:]))
+        return x
+
+    analysis = analyze(Call(shuffled, *[conv(padding=1) for _ in range(4)]), (12, 10), channels=1)
+    assert max(map(len, analysis.nominal.values())) <= 2
+    assert analysis.output.box(5, 5, clipped=True) == (0, 0, 11, 9)
+
+
+def test_a_rule_for_another_shape_is_refused(monkeypatch):
+    monkeypatch.setitem(_rules.RULES, "tanh", lambda op, x: Feature(x.grid, x.dimensions[1:]))
+    with pytest.raises(Unsupported, match=r"tanh in .* gives \(1, 1, 8, 8\); its rule is for"):
+        analyze(Call(torch.tanh), (8, 8), channels=1)
+
+
+def test_random_numbers_made_like_the_image_see_nothing():
+    noisy = Call(lambda x, a: a(x + torch.randn_like(x)), conv(padding=1))
+    assert analyze(noisy, (8, 8)).output.size == (3, 3)
 
 
 def test_unclipped_fields_behind_a_norm_are_no_smaller_than_the_local_ones():
@@ -1097,7 +1159,7 @@ def test_examples_in_the_docstrings_run():
 
 @pytest.mark.parametrize("of_something_else", [nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)])
 def test_a_network_of_signals_or_volumes_is_refused_in_words(of_something_else):
-    """README says: of any network of images."""
+    """README says: of most networks; these take no images."""
     network = nn.Sequential(of_something_else)
     name = type(of_something_else).__name__
     message = rf"cannot be analysed on 16 x 16 pixels of 3 channels\. In `0` \({name}\)"

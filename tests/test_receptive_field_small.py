@@ -19,9 +19,12 @@ ROUNDED = {"grid_sample, constant grid"}
 # Fields that are bounds, and say so.
 BOUNDS = {
     "batched matrix with zeros",
+    "channels taken apart",
     "einsum with zeros",
     "grouped after cat",
+    "kron with zeros",
     "masked attention",
+    "one of the channels",
     "padded keys",
     "tensordot with zeros",
 }

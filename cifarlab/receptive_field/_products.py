@@ -24,6 +24,7 @@ from cifarlab.receptive_field._features import (
     known,
     on_axes,
 )
+from cifarlab.receptive_field._shapes import reshape
 from cifarlab.receptive_field._taps import ABSENT, so_far, table
 
 # ------------------------------------------------------------- along a dimension, and products
@@ -106,7 +107,7 @@ def matmul(op, left, right, *more, **options):
         own = targets(factor, rows, vector)
         dim = -1 if rows or vector else -2
         if known(other) and len(other.shape) == 2 and factor.axes(dim) and (other == 0).any():
-            return through_matrix(op, factor, dim, other if rows else other.t(), rows)
+            return through_matrix(op, factor, dim, other if rows else other.t())
         inputs.append((factor, own))
     touched = any(f.axes(d) for f, own in inputs for d, target in enumerate(own) if target is None)
     batched = any(len(factor.shape) > 2 for factor in (left, right) if known(factor))
@@ -121,7 +122,7 @@ def zeros(op, *factors) -> str | None:
     return None
 
 
-def through_matrix(op, input: Feature, dim: int, matrix: Tensor, rows: bool) -> Feature:
+def through_matrix(op, input: Feature, dim: int, matrix: Tensor) -> Feature:
     """`input` times a constant `matrix` (places, results) that has zeros."""
     input = on_axes(op, input, [dim])
     seen = (matrix != 0).t().numpy()  # (results, places)
@@ -211,6 +212,29 @@ def outer(op, left, right):
     pairs = zip((left, right), ([0], [1]), strict=True)
     inputs = [(f, target) for f, target in pairs if isinstance(f, Feature)]
     return combine(op, inputs, loose=zeros(op, left, right))
+
+
+def kron(op, left, right):
+    """Each element of the one times all of the other.  Source: torch.kron."""
+    count = len(op.shape)
+    inputs, shape = [], [1] * (2 * count)  # along every dimension, first the left, then the right
+    for side, factor in enumerate((left, right)):
+        own = range(2 * (count - len(factor.shape)) + side, 2 * count, 2)
+        for d, size in zip(own, factor.shape, strict=True):
+            shape[d] = size
+        if isinstance(factor, Feature):
+            inputs.append((factor, own))
+    return reshape(op, combine(op, inputs, shape, loose=zeros(op, left, right)))
+
+
+def index_add(op, input, dim, index, source, **more):
+    """Source: torch.index_add: a product with a matrix of ones and zeros, added."""
+    if isinstance(index, Feature):
+        raise op.unsupported("moves units by what the image holds")
+    if not isinstance(source, Feature):
+        return input
+    matrix = torch.nn.functional.one_hot(index.long(), op.shape[dim])
+    return join(op, input, through_matrix(op, source, dim % len(op.shape), matrix))
 
 
 def bilinear(op, left, right, weight, bias=None):

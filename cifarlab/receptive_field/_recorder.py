@@ -5,11 +5,13 @@ Lesson: Receptive fields.
 
 import copy
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx.node import map_aggregate  # applies a function inside tuples, lists and dicts
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from cifarlab.receptive_field import _rules as rules
@@ -163,6 +165,8 @@ class Recorder(TorchFunctionMode):
                 self.label(source, name or type(module).__name__)
 
         for name, part in network.named_modules():
+            if isinstance(part, nn.CrossMapLRN2d):  # an autograd function, which nothing sees into
+                part.forward = partial(functional.local_response_norm, size=part.size)
             part.register_forward_pre_hook(lambda part, _, name=name: enter(name, part))
             part.register_forward_hook(lambda part, _, output: leave(output))
 
@@ -245,6 +249,16 @@ class Recorder(TorchFunctionMode):
             return torch.empty(0, dtype=args[0].dtype, device=self.device)
         if name in rules.CONSTANTS.split():
             return function(*args, **{**kwargs, "device": kwargs.get("device") or self.device})
+        if name in ("cpu", "cuda"):
+            return args[0]
+        if name in ("to", "as_tensor"):  # from one device to another, too
+            args, kwargs = map_aggregate((args, kwargs), without_place)
+        if name == "broadcast_tensors":  # each by itself, as some may be constants
+            tensors = args[0] if isinstance(args[0], tuple | list) else args
+            shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+            return tuple(
+                self.__torch_function__(Tensor.expand, types, (each, shape)) for each in tensors
+            )
         if name in ALIKE and not isinstance(inputs[0], Feature):
             args, kwargs = map_aggregate((args, kwargs), self.with_data)
             return function(*args, **kwargs)
@@ -314,12 +328,23 @@ class Recorder(TorchFunctionMode):
             )
         if in_place and inputs[0] is target:
             self.overwrite(target)
-        if name == "getitem" or name == "setitem":
+        if name == "as_strided" and not (target.is_contiguous() and target.storage_offset() == 0):
+            raise Unsupported(
+                f"as_strided in {self.where()} counts through memory, where this tensor does not "
+                "lie in its own order; call contiguous() before it."
+            )
+        if name in INDEXED:
             args = (args[0], places(args[1]), *args[2:])
             inputs = (inputs[0], places(inputs[1]), *inputs[2:])
         scalars = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
         metas = map_aggregate((args, kwargs), lambda value: on_meta(value, scalars))
-        result = function(*metas[0], **metas[1])
+        try:
+            result = function(*metas[0], **metas[1])
+        except NotImplementedError as error:
+            raise Unsupported(
+                f"{own} in {self.where()} cannot run without the values of pixels: they decide how "
+                "many numbers it gives, or PyTorch has no version of it that asks for shapes only."
+            ) from error
         if name == "setitem":
             result = target
         results = [tensor for tensor in flatten(result) if isinstance(tensor, Tensor)]
@@ -332,6 +357,9 @@ class Recorder(TorchFunctionMode):
         operation = Operation(name, self.where(), shapes, self.through_gates, plain)
         outputs = rules.apply(operation, inputs, named_inputs)
         for tensor, feature in zip(results, outputs, strict=True):
+            if feature.shape != tensor.shape:
+                found, expected = tuple(tensor.shape), tuple(feature.shape)
+                raise operation.unsupported(f"gives {found}; its rule is for {expected}")
             self.attach(tensor, feature)
         if is_data(function) or (results[0]._is_view() and hasattr(results[0]._base, "_data")):
             note(results[0], _data=True)
@@ -379,6 +407,7 @@ class Recorder(TorchFunctionMode):
 ALIKE = "to type_as expand_as view_as reshape_as broadcast_to".split()
 # What asks for numbers; and the answers if all pixels are finite.
 ASKED = "__bool__ __int__ __float__ __index__ __complex__ item tolist numpy __array__".split()
+INDEXED = ("getitem", "setitem", "index", "index_put")  # whose second argument is an index
 HARMLESS = ("grad", "names", "requires_grad")  # attributes that may be set
 FINITE = {"isfinite": True, "isnan": False, "isinf": False}
 
@@ -423,8 +452,15 @@ def on_meta(value: Any, scalars: bool = False) -> Any:
     return torch.empty_like(value, device="meta")
 
 
+def without_place(value: Any) -> Any:
+    """A setting of `to`, but for the device, as what has no data lies on none."""
+    return "meta" if isinstance(value, torch.device | str) else value
+
+
 def places(index: Any) -> Any:
     """An index, with numbers in place of masks that are constants."""
+    if isinstance(index, list) and any(isinstance(entry, Tensor) for entry in index):
+        index = tuple(index)
     several = index if isinstance(index, tuple) else (index,)
     entries: list = []
     for entry in several:

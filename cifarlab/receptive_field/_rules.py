@@ -17,9 +17,9 @@ from cifarlab.receptive_field import _windows as windows
 from cifarlab.receptive_field._features import Feature, Operation, combine, features, mix
 
 ELEMENTWISE = """
-    abs acos acosh add alpha_dropout and angle asin asinh atan atan2 atanh bernoulli bfloat16
-    bitwise_and bitwise_not bitwise_or bitwise_xor bool ceil celu clamp clamp_max clamp_min clip
-    clone complex conj contiguous copysign cos cosh cpu cuda data deg2rad detach double dropout
+    abs acos acosh add alpha_dropout and angle as_tensor asin asinh atan atan2 atanh bernoulli
+    bfloat16 bitwise_and bitwise_not bitwise_or bitwise_xor bool ceil celu clamp clamp_max clamp_min
+    clip clone complex conj contiguous copysign cos cosh data deg2rad detach double dropout
     dropout1d dropout2d dropout3d elu eq equal_nan erf erfc exp exp2 expit expm1
     fake_quantize_per_channel_affine fake_quantize_per_tensor_affine feature_alpha_dropout float
     floor floor_divide fmax fmin fmod frac ge gelu greater gt half hardshrink hardsigmoid hardswish
@@ -41,8 +41,8 @@ RESHAPES = """
     view_as_complex view_as_real
 """
 MOVES = """
-    channel_shuffle diag diag_embed diagonal flip fliplr flipud index_select masked_select roll
-    rot90 take_along_dim tril triu
+    as_strided channel_shuffle diag diag_embed diagonal flip fliplr flipud index_select
+    masked_select roll rot90 take_along_dim tril triu
 """
 RANKED = "argmax argmin argsort cummax cummin kthvalue median mode msort sort topk"
 RULES: dict[str, Callable] = {
@@ -75,6 +75,10 @@ RULES: dict[str, Callable] = {
     "getitem": shapes.getitem,
     "setitem": shapes.setitem,
     **dict.fromkeys("copy fill zero".split(), shapes.overwrite),
+    "index": shapes.index,
+    "index_put": shapes.index_put,
+    **dict.fromkeys(["scatter", "index_copy"], shapes.scatter),
+    "index_add": products.index_add,
     "slice": shapes.slice_tensor,
     "select": shapes.select,
     "narrow": shapes.narrow,
@@ -86,7 +90,6 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys("hstack vstack dstack row_stack column_stack".split(), shapes.side_stack),
     "diff": elementwise.diff,
     "stack": shapes.stack,
-    "broadcast_tensors": shapes.broadcast,
     "permute": shapes.permute,
     **dict.fromkeys("transpose swapaxes swapdims t mT adjoint mH".split(), shapes.transpose),
     "T": shapes.turn_round,
@@ -103,6 +106,7 @@ RULES: dict[str, Callable] = {
     "einsum": products.einsum,
     "tensordot": products.tensordot,
     "outer": products.outer,
+    "kron": products.kron,
     "bilinear": products.bilinear,
     **dict.fromkeys(["cosine_similarity", "pairwise_distance"], products.similarity),
     "cdist": products.distances,
@@ -146,13 +150,14 @@ MANY = {
     shapes.cat,
     shapes.side_stack,
     shapes.stack,
-    shapes.broadcast,
     products.reduce,
     products.matmul,
     products.add_product,
     products.einsum,
     products.tensordot,
     products.outer,
+    products.kron,
+    products.index_add,
     products.bilinear,
     products.similarity,
     products.distances,
@@ -163,6 +168,9 @@ MANY = {
     shapes.getitem,
     shapes.setitem,
     shapes.overwrite,
+    shapes.index,
+    shapes.index_put,
+    shapes.scatter,
     shapes.gather,
     products.linear,
     elementwise.type_like,

@@ -161,15 +161,6 @@ def stack(op, tensors, dim=0):
     return cat(op, [lifted(tensor) for tensor in tensors], dim)
 
 
-def broadcast(op, *tensors, **more):
-    """Source: torch.meshgrid is of constants; torch.broadcast_tensors."""
-    operands = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
-    return tuple(
-        Feature(f.grid, broadcast_dimensions(f, shape)) if isinstance(f, Feature) else None
-        for f, shape in zip(operands, op.shapes, strict=True)
-    )
-
-
 def pieces_of(op, input, sizes: Sequence[int], dim: int) -> tuple[Feature, ...]:
     """`input` cut along `dim` into pieces of `sizes`."""
     starts = [0, *itertools.accumulate(sizes)]
@@ -179,7 +170,8 @@ def pieces_of(op, input, sizes: Sequence[int], dim: int) -> tuple[Feature, ...]:
 
 
 def chunk(op, input, amount=None, dim=0, **more):
-    """Source: torch.chunk, torch.split and torch.tensor_split."""
+    """Source: torch.chunk, torch.split and torch.tensor_split; hsplit, vsplit and dsplit."""
+    dim = {"vsplit": 0, "hsplit": min(1, len(input.shape) - 1), "dsplit": 2}.get(op.name, dim)
     dim %= len(input.shape)
     return pieces_of(op, input, [shape[dim] for shape in op.shapes], dim)
 
@@ -264,6 +256,42 @@ def setitem(op, target, index, value):
         return result
 
     return rearrange(op, place, inputs)
+
+
+def index(op, input, indices):
+    """Source: aten::index in PyTorch's native_functions.yaml, where None stands for a slice."""
+    return getitem(op, input, tuple(slice(None) if item is None else item for item in indices))
+
+
+def index_put(op, input, indices, values, accumulate=False, **more):
+    """Source: torch.Tensor.index_put."""
+    if accumulate:
+        raise op.unsupported("adds up what it writes to one place; index_add has a rule")
+    indices = tuple(slice(None) if item is None else item for item in indices)
+    return setitem(op, input, indices, values)
+
+
+def scatter(op, input, dim, index, src=None, *, source=None, value=None, reduce=None):
+    """`input`, its elements overwritten at `index` along `dim`.
+
+    Source: torch.scatter and index_copy.
+    """
+    if reduce is not None:
+        raise op.unsupported("adds up what it writes to one place; index_add has a rule")
+    src = source if src is None else src
+    if isinstance(index, Feature):
+        return mix(op, input, index, src)
+
+    def place(*numbered):
+        numbers = iter(numbered)
+        result = next(numbers) if isinstance(input, Feature) else torch.zeros(op.shape, dtype=int)
+        shape = index.shape if op.name == "scatter" else op.shape
+        moved = next(numbers) if isinstance(src, Feature) else torch.zeros(shape, dtype=int)
+        if op.name == "index_copy":
+            moved = moved.narrow(dim, 0, len(index))
+        return getattr(result, op.name)(dim, index, moved)
+
+    return rearrange(op, place, list(features((input, src))))
 
 
 def overwrite(op, target, value=0, *options, src=None, **more):
@@ -467,7 +495,7 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
         moving: list[int | None] = [a for a in sorted(input.held) if input.grid.units[a] > 1]
         for axis in moving or [None]:
             tensors = [torch.zeros(other.shape, dtype=torch.int64) for other in inputs]
-            tensors[n] = unit_numbers(input, axis)
+            tensors[n] = unit_numbers(input, axis) if axis is not None else tensors[n] + 1
             seen.append((n, axis, place(*tensors).reshape(shape).numpy() - 1))
     deciding = [
         d
@@ -500,9 +528,14 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
     mixed = any(input.mixed(d) for input in inputs for d in range(len(input.shape)))
     loose = None
     if mixed:
-        total = math.prod(inputs[0].shape)
-        kept = place(*(torch.arange(total).view(inputs[0].shape) for _ in inputs)).unique()
-        if len(inputs) > 1 or len(kept) < total:
+        whole = len(inputs) == 1
+        if whole:  # if all that counts as one unit has stayed together
+            kinds = unit_numbers(inputs[0], None)
+            placed = place(kinds).reshape(shape).movedim(deciding, list(range(len(deciding))))
+            rows = placed.reshape(math.prod(units), -1).tolist()
+            every = frozenset(range(1, int(kinds.max()) + 1))
+            whole = {frozenset(row) - {0} for row in rows} <= {frozenset(), every}
+        if not whole:
             loose = op.loose("takes some of what sees different things")
     links = tuple((grid, tuple(look)) for grid, look in zip(sources, ways, strict=True))
     dimensions = tuple(
@@ -512,13 +545,17 @@ def rearrange(op: Operation, place: Callable, inputs: Sequence[Feature]) -> Feat
 
 
 def unit_numbers(input: Feature, axis: int | None) -> Tensor:
-    """For each element of a tensor, the unit on `axis` that it belongs to, from 1."""
+    """For each element of a tensor, the unit on `axis` that it belongs to, from 1.
+
+    Without an axis, which of those that see different things, but count as one unit.
+    """
     parts = [part for parts in input.dimensions for part in parts]
-    count = torch.ones([part.size for part in parts], dtype=torch.int64)
+    count, scale = torch.ones([part.size for part in parts], dtype=torch.int64), 1
     for d, part in enumerate(parts):
-        if axis is not None and part.axis == axis:
+        if part.mixed if axis is None else part.axis == axis:
             shape = [-1 if d == other else 1 for other in range(len(parts))]
-            count = count + torch.arange(part.size).view(shape)
+            count = count + torch.arange(part.size).view(shape) * scale
+            scale *= part.size
     return count.reshape(input.shape)
 
 

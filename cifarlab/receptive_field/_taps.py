@@ -405,21 +405,27 @@ def merge(boxes: list[Boxes]) -> list[Boxes]:
     """
     if len(boxes) == 1:
         return boxes
+
+    def blindness(box: Boxes) -> tuple:
+        """For each of its spans, the units that see nothing; and whether they are the same ones."""
+        y, x, there = ((spans.axes, b) if (b := spans.blind()) else None for spans in box)
+        return (y, x, there), y == x and there in (None, y)
+
     merged: list[tuple[tuple, Boxes]] = []
     for box in boxes:
-        blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
-        for n, (other_blind, other) in enumerate(merged):
+        blind, whole = blindness(box)
+        for n, ((other_blind, other_whole), other) in enumerate(merged):
             pairs = list(zip(box, other, strict=True))
             if not all(set(a.axes) <= set(b.axes) or set(b.axes) <= set(a.axes) for a, b in pairs):
                 continue
-            if blind == other_blind or sum(not a.same(b) for a, b in pairs) < 2:
+            alike = blind == other_blind or (whole and other_whole)
+            if alike or sum(not a.same(b) for a, b in pairs) < 2:
                 y, x, there = (a.union(b) for a, b in pairs)
                 box = (y, x, there)
-                blind = tuple((spans.axes, b) if (b := spans.blind()) else None for spans in box)
-                merged[n] = blind, box
+                merged[n] = blindness(box), box
                 break
         else:
-            merged.append((blind, box))
+            merged.append(((blind, whole), box))
     sighted = [box for _, box in merged if all((s.first <= s.last).any() for s in box)]
     return sighted or [merged[0][1]]
 
