@@ -1949,9 +1949,15 @@ def test_the_game_shows_each_picture_takes_an_answer_and_counts(show):
 # ----------------------------------------------------------------------------------- quizzes
 
 
-@pytest.mark.parametrize("path", sorted(figures.QUIZZES.glob("*")), ids=lambda path: path.name)
-def test_a_quiz_of_the_course_has_two_to_five_questions(path):
-    assert 2 <= len(parameters(figures.quiz(path.stem))["questions"]) <= 5
+@pytest.mark.parametrize("lesson", sorted(ROOT.glob("lessons/*.ipynb")), ids=lambda path: path.stem)
+def test_each_section_of_a_lesson_is_reviewed_by_a_question(lesson):
+    cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    taught, end, _ = text.partition("\n## Take away")
+    sections = re.findall(r"^## (.+)$", taught, re.MULTILINE)
+    questions = figures.quiz(lesson.stem[3:]).parameters["questions"]
+    reviewed = dict.fromkeys(each["section"] for each in questions)
+    assert end and [*reviewed] == sections  # in the order of the lesson
 
 
 def test_the_right_choice_stands_in_no_place_that_one_could_guess():
@@ -1968,9 +1974,10 @@ def test_the_right_choice_stands_in_no_place_that_one_could_guess():
 
 def test_a_quiz_is_read_as_written():
     assert figures.read_quiz(
-        "topic", "\n" + QUESTION + "\n? `a | b`?\n- no | a | b\n+ é | 1 + 1"
+        "topic", "\n" + QUESTION + "\n# A `b`?\n\n? `a | b`?\n- no | a | b\n+ é | 1 + 1"
     ) == [
         {
+            "section": "",
             "question": "Who?",
             "choices": [
                 {"choice": "I", "right": True, "feedback": "Yes: I."},
@@ -1978,6 +1985,7 @@ def test_a_quiz_is_read_as_written():
             ],
         },
         {
+            "section": "A `b`?",
             "question": "`a | b`?",
             "choices": [
                 {"choice": "no", "right": False, "feedback": "a | b"},
@@ -1996,6 +2004,7 @@ def test_a_quiz_is_read_as_written():
         ("?Who?\n", 1, "'?Who?' starts with none of"),
         ("? \n", 1, "or ends there"),
         (" ? Who?\n", 1, "starts with none of"),
+        ("#\n", 1, "or ends there"),
         ("- I | No.\n", 1, "no question (?) stands before it"),
         ("? Who?\n+ I\n", 2, 'write "+ choice | feedback"'),
         ("? Who?\n+ I | \n", 2, 'write "+ choice | feedback"'),
@@ -2009,6 +2018,27 @@ def test_a_quiz_is_read_as_written():
 def test_a_malformed_quiz_is_refused_with_topic_and_line(text, line, what):
     with pytest.raises(ValueError, match=rf"^quiz 'dogs', line {line}: .*{re.escape(what)}"):
         figures.read_quiz("dogs", text)
+
+
+def test_an_answer_leads_back_to_its_section_where_there_is_one(browser):
+    """In a notebook a heading has the address itself, in the book its section has."""
+    page = browser.new_page()
+    headings = (
+        "<section id='one'><h2>What&rsquo;s &ldquo;<code>a</code>&rdquo;?"
+        "<a href='#one'>#</a></h2></section>"
+        "<h2 id='Two'>Two</h2>"
+    )
+    text = "\n".join(f"# {section}\n{QUESTION}" for section in ('What\'s "`a`"?', "Two", "Three"))
+    quiz = figures.Figure("quiz", {"questions": figures.read_quiz("topic", text)})
+    page.set_content(headings + quiz._repr_html_())
+    for number, address in enumerate(("#one", "#Two", None)):
+        form = page.locator("form").nth(number)
+        form.get_by_role("radio").last.check()
+        form.get_by_role("button").click()
+        link = form.get_by_role("status").get_by_role("link")
+        expect(form.get_by_role("status")).to_contain_text("Read again: ")
+        assert (link.get_attribute("href") if link.count() else None) == address
+    page.close()
 
 
 def test_an_unknown_quiz_is_refused_with_those_there_are():

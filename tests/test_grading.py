@@ -372,6 +372,18 @@ class Lent:
         pass
 
 
+class Borrowed:
+    """The same, as a batch makes runners: one for each submission, which it stops."""
+
+    lasting = False
+
+    def __init__(self, runner):
+        self.run, self.seconds = runner.run, runner.seconds
+
+    def stop(self):
+        pass
+
+
 @pytest.mark.parametrize(("characters", "kept"), [(100, True), (2 * grade.SMALL, False)])
 def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, characters, kept):
     """All notebooks of a class at once might not fit into memory; its points are the same."""
@@ -383,7 +395,7 @@ def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, ch
     handed_in = grade.chosen(folder, ASKED)
     results = grade.Kept(tmp_path / "results.jsonl")
     graded = grade.grade(
-        [handed_in], ASKED, results, lambda imports: Lent(runner), seconds=30, jobs=1
+        [handed_in], ASKED, results, lambda imports: Borrowed(runner), seconds=30, jobs=1
     )
     assert sum(mark.points for marks in graded["anna"].marks.values() for mark in marks) == 9
 
@@ -424,9 +436,9 @@ def drafts(folder, count):
 def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp_path, runner):
     counted = []
 
-    def make():
-        counted.append(1)
-        return Lent(runner)
+    def make(imports):
+        counted.append(imports)
+        return Borrowed(runner)
 
     def batch(found):
         kept = grade.Kept(tmp_path / "results.jsonl")
@@ -441,19 +453,16 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
 
 
 def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
-    class Broken(Lent):
-        seconds = 30
+    def broken(*unused):
+        raise NotStarted("no sandbox")
 
-        def run(self, *unused):
-            raise NotStarted("no sandbox")
-
-        def __enter__(self):
-            return self
-
-    made = [Broken(runner), Lent(runner), Lent(runner)]
+    made = [Borrowed(runner) for _ in range(3)]
+    made[0].run = broken
     kept = grade.Kept(tmp_path / "results.jsonl")
     with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
-        grade.grade(drafts(tmp_path, 3), ASKED, kept, lambda: made.pop(0), seconds=30, jobs=1)
+        grade.grade(
+            drafts(tmp_path, 3), ASKED, kept, lambda imports: made.pop(0), seconds=30, jobs=1
+        )
     assert len(kept.known) == 2
 
 

@@ -260,11 +260,13 @@ def read_quiz(topic: str, text: str) -> list[dict]:
     """The questions of a quiz: a line `? question`, then two choices or more.
 
     A choice is a line `+ choice | feedback` if it is right, else `- choice | feedback`; a question
-    has one that is right. `topic` is for messages.
+    has one that is right. A line `# heading` names the section of the lesson that the questions
+    below it review, if any. `topic` is for messages.
 
     Raises: ValueError that names the topic, the line and what belongs there.
     """
     questions: list[dict] = []
+    section = ""
 
     def demand(holds: bool, number: int, what: str) -> None:
         if not holds:
@@ -283,13 +285,16 @@ def read_quiz(topic: str, text: str) -> list[dict]:
             continue
         sign, words = line[0], line[1:].strip()
         demand(
-            sign in "?+-" and line[1:2] == " " and words != "",
+            sign in "#?+-" and line[1:2] == " " and words != "",
             number,
-            f'{line!r} starts with none of "? ", "+ " and "- ", or ends there.',
+            f'{line!r} starts with none of "# ", "? ", "+ " and "- ", or ends there.',
         )
+        if sign == "#":
+            section = words
+            continue
         if sign == "?":
             close(number)
-            questions.append({"question": words, "choices": []})
+            questions.append({"section": section, "question": words, "choices": []})
             continue
         demand(questions != [], number, "a choice, but no question (?) stands before it.")
         choice, _, feedback = (part.strip() for part in words.partition("|"))

@@ -4,6 +4,17 @@
 const withCode = (text) =>
   text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
 
+/** Text as it can be compared with a page's: its quotes may be curly, its code has no backticks. */
+const plainly = (text) => text.replaceAll("`", "").replace(/[‘’]/g, "'").replace(/[“”]/g, '"').replace(/#$/, "").trim();
+
+/** A link to the section of the lesson, if its heading is in this page; else its name. */
+const again = (section, page) => {
+  const heading = [...page.querySelectorAll("h2")].find((each) => plainly(each.textContent) === plainly(section));
+  const id = heading?.id || heading?.parentElement.id; // in a notebook, in the book
+  return element("span", { class: "again" }, "Read again: ",
+    ...(id ? [element("a", { href: `#${id}` }, ...withCode(section))] : withCode(section)));
+};
+
 figure("quiz", `
 form { margin: 0 0 1.5rem; }
 fieldset { border: 0; margin: 0; min-width: 0; padding: 0; }
@@ -15,8 +26,10 @@ button { margin: 0.4rem 0 0; }
   border-left: 0.25rem solid var(--second); margin: 0.7rem 0 0; padding: 0.1rem 0 0.1rem 0.8rem;
 }
 [role="status"].right { border-color: var(--accent); }
+.again { display: block; font-size: 0.875rem; }
+a { color: var(--pst-color-link, var(--jp-content-link-color, inherit)); }
 `, (root, { questions }) => {
-  for (const [number, { question, choices }] of questions.entries()) {
+  for (const [number, { section, question, choices }] of questions.entries()) {
     const answer = element("p", { role: "status" });
     const options = choices.map(({ choice }, place) => {
       const input = element("input", { type: "radio", name: "choice", value: place, required: "" });
@@ -31,7 +44,8 @@ button { margin: 0.4rem 0 0; }
       const name = right ? "right" : "wrong";
       const mark = element("span", { role: "img", "aria-label": name }, right ? "✓" : "✗");
       answer.className = name;
-      answer.replaceChildren(mark, " ", ...withCode(feedback));
+      answer.replaceChildren(mark, " ", ...withCode(feedback),
+        ...(section ? [again(section, root.host.ownerDocument)] : []));
     });
     form.addEventListener("change", () => answer.replaceChildren());
     root.append(form);
