@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 from scipy import ndimage
@@ -1510,6 +1511,260 @@ def test_the_strongest_place_of_a_map_is_named(compute):
         values[place] = 1
         case = {"height": 9, "width": 9, "values": values}
         assert compute("live-predictions", "strongest(x)", [case]) == [words]
+
+
+# ------------------------------------------------------------------- inside the live predictions
+
+# Behind which modules a block of each network of the page ends; the whitening's ReLU is none.
+BLOCKS = {
+    "accurate": ["whitening", *(f"early.{n}" for n in range(2, 6))]
+    + [f"late.{n}" for n in range(3, 8)],
+    "fast": ["whitening", "early.2", "early.3", "late.2", "late.3", "late.4"],
+    "baseline": [f"conv{n}" for n in range(5)],
+}
+
+
+@torch.no_grad()
+def outputs_of(network, names, images):
+    """What these modules give, behind a ReLU, as (N, channels, h, w)."""
+    found, parts = {}, dict(network.named_modules())
+    hooks = [
+        parts[name].register_forward_hook(
+            lambda *both, name=name: found.update({name: both[-1].relu()})
+        )
+        for name in names
+    ]
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize("name", figures.LIVE)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_maps_of_each_block_are_those_of_pytorch(compute, photographs, name, way):
+    """Of a test image: the very maps of the rounded steps, and almost those of the network."""
+    (written,), record = figures.exported([name]), records.load(f"{name}-seed0")
+    case = {"network": written, "image": photographs[7].flatten().tolist()}
+    expression = f"""((network) => {{
+        const {{ found }} = ((n) => {WAYS[way]})(network)(x.image, 32, 32);
+        return blockEnds(network.steps).map((number) => {{
+            const {{ height, width, channels, data }} = found[number];
+            return [number, height, width, channels, [...data]];
+        }});
+    }})(read(x.network))"""
+    (found,) = compute("live-predictions", expression, [case])
+    network = records.load_network(record.name)
+    image = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)(image=photographs[7])
+    maps = [image["image"][None].double()]
+    for step in as_written(network, record.recipe)[1]:
+        maps.append(step.run(maps))
+    in_full = outputs_of(network, BLOCKS[name], image["image"][None])
+    for (number, *shape, numbers), full in zip(found, in_full, strict=True):
+        seen = torch.tensor(numbers).reshape(shape).permute(2, 0, 1)
+        assert apart(seen, maps[number][0]) < 4e-6, number
+        assert seen.shape == full[0].shape
+        assert (seen - full[0]).norm() < 0.08 * full.norm(), number  # weights have 8 bits here
+
+
+def some_units(field: Field, chance: random.Random) -> list[tuple[int, int]]:
+    """Corners, a middle and a few more units of a map."""
+    height, width = field.units
+    corners = [(y, x) for y in (0, height - 1) for x in (0, width - 1)]
+    inner = [(chance.randrange(height), chance.randrange(width)) for _ in range(4)]
+    return [*corners, field.centre, *inner]
+
+
+SEEN = """((marks) => [[...marks.keys()].filter((n) => marks[n]), boundsOf(marks, x.width)])(
+    seenBy(x.steps, x.number ?? blockEnds(x.steps)[x.block], x.unit, x.height, x.width))"""
+
+
+def geometries(steps: list[dict]) -> list[dict]:
+    """Steps as they are written, without their numbers."""
+    numbers = ("weights", "scales", "biases")
+    return [{key: step[key] for key in step if key not in numbers} for step in steps]
+
+
+@pytest.mark.parametrize("name", figures.LIVE)
+def test_a_unit_of_a_block_sees_the_pixels_that_the_analysis_says(compute, name):
+    (written,) = figures.exported([name])
+    steps = geometries(written["steps"])
+    fields = analyze(records.load_network(f"{name}-seed0"), (32, 32))
+    chance = random.Random(0)
+    for block, module in enumerate(BLOCKS[name]):
+        field = fields[module]
+        assert field.exact
+        units = some_units(field, chance)
+        cases = [
+            {"steps": steps, "block": block, "unit": unit, "height": 32, "width": 32}
+            for unit in units
+        ]
+        for (pixels, bounds), unit in zip(
+            compute("live-predictions", SEEN, cases), units, strict=True
+        ):
+            assert pixels == np.flatnonzero(field.taps(*unit)).tolist(), (module, unit)
+            sides = {side: bounds[side] for side in ("top", "left", "bottom", "right")}
+            assert sides == field.box(*unit, clipped=True)._asdict(), (module, unit)
+
+
+def test_in_random_networks_too_a_unit_sees_what_spoils_it(compute):
+    """A pixel that is no number makes none of each unit that sees it, and asks for no rule."""
+    chance, holes = random.Random(1), 0
+    torch.manual_seed(1)
+    for _ in range(60):
+        height, width = chance.randint(7, 13), chance.randint(7, 13)
+        steps, places = random_steps(chance, height, width), torch.arange(height * width)
+        images = torch.zeros(len(places), 3, height, width).double()
+        images.flatten(2)[places, :, places] = torch.nan
+        spoiled = export.class_maps(steps, images).isnan().any(dim=1)  # (pixel, y, x)
+        y, x = chance.randrange(spoiled.shape[1]), chance.randrange(spoiled.shape[2])
+        case = {"steps": geometries(export.written(steps)["steps"]), "number": len(steps)}
+        case |= {"unit": [y, x], "height": height, "width": width}
+        ((pixels, bounds),) = compute("live-predictions", SEEN, [case])
+        assert pixels == spoiled[:, y, x].nonzero().flatten().tolist(), case
+        high, wide = (bounds["bottom"] - bounds["top"] + 1, bounds["right"] - bounds["left"] + 1)
+        holes += bounds["count"] < high * wide
+    assert holes > 5
+
+
+def test_a_block_ends_behind_a_relu_that_nothing_goes_around(compute):
+    """While a skip is under way, at step 3, there is no end; behind the sum, at step 5, is one."""
+    steps = [
+        *({"kind": "convolution", "sources": [0]}, {"kind": "relu", "sources": [1]}),
+        *({"kind": "relu", "sources": [2]}, {"kind": "add", "sources": [2, 3]}),
+        *({"kind": "relu", "sources": [4]}, {"kind": "convolution", "sources": [5]}),
+    ]
+    assert compute("live-predictions", "blockEnds(x)", [steps, steps[:1]]) == [[2, 5], []]
+    assert compute("live-predictions", "sight(x)", [None]) == [
+        "nothing of the picture: only padding"
+    ]
+
+
+@pytest.fixture(params=["kernel", "network.js"])
+def opened(request, show):
+    """The fold of the live figure of `fast` on its first sample, opened."""
+    page = show(figures.Figure("quiz", {"questions": []}))  # an empty page, for what comes first
+    if request.param == "network.js":
+        page.evaluate("WebAssembly.validate = () => false")
+    page.evaluate(
+        """(text) => {
+            const range = document.createRange();
+            document.body.replaceChildren(range.createContextualFragment(text));
+        }""",
+        figures.show("live-predictions", networks=["fast", "accurate"])._repr_html_(),
+    )
+    page.get_by_role("button", name="sample: ship").click()
+    fold = page.locator("details.inside")
+    assert fold.locator(".blocks label, .maps button").count() == 0  # nothing until it is opened
+    fold.locator("summary").click()
+    expect(fold.get_by_role("radio")).to_have_count(len(BLOCKS["fast"]))
+    return page
+
+
+def framed(page) -> dict[str, int]:
+    """First and last row and column of the picture within the frame."""
+    outer, inner = page.locator(".eye").bounding_box(), page.locator(".frame").bounding_box()
+    pixel = outer["width"] / 32
+    left, top = (inner[side] - outer[side] for side in "xy")
+    edges = {"top": top, "left": left, "bottom": top + inner["height"] - pixel}
+    edges["right"] = left + inner["width"] - pixel
+    assert all(abs(edge / pixel - round(edge / pixel)) < 0.05 for edge in edges.values())
+    return {side: round(edge / pixel) for side, edge in edges.items()}
+
+
+def test_a_unit_clicked_or_chosen_by_keys_has_its_field_framed_and_told(opened):
+    fields = analyze(records.load_network("fast-seed0"), (32, 32))
+    units = opened.locator("button.units")
+    for block, keys in ((2, ["ArrowUp"]), (3, ["ArrowLeft", "ArrowDown"]), (5, ["ArrowRight"] * 9)):
+        opened.get_by_role("radio", name=f"Block {block}").check()
+        field = fields[BLOCKS["fast"][block - 1]]
+        box, (height, width) = units.bounding_box(), field.units
+        y, x = 1, width - 3
+        at = {"x": (x + 0.5) * box["width"] / width, "y": (y + 0.5) * box["height"] / height}
+        units.click(position=at)
+        for key in [None, *keys]:
+            if key:
+                opened.keyboard.press(key)
+                y += (key == "ArrowDown") - (key == "ArrowUp")
+                x += (key == "ArrowRight") - (key == "ArrowLeft")
+                y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+            expect(units).to_have_accessible_name(re.compile(f"unit in row {y}, column {x};"))
+            seen = field.box(y, x, clipped=True)
+            assert framed(opened) == seen._asdict()
+        words = f"row {y}, column {x} sees rows {seen.top} to {seen.bottom} and columns {seen.left}"
+        words += f" to {seen.right} of the picture"
+        expect(opened.locator("details.inside [aria-live]")).to_contain_text(words)
+        expect(opened.get_by_role("img", name=words.partition("sees ")[2])).to_be_visible()
+
+
+def test_the_small_maps_have_one_scale_and_the_strongest_is_the_first(opened):
+    opened.get_by_role("radio", name="Block 4: 112 maps of 8×8").check()
+    tiles = opened.locator(".maps button")
+    expect(tiles).to_have_count(12)
+    peaks = [painted(tile.locator("canvas"))[..., 0].max() for tile in tiles.all()]
+    assert peaks[0] == 255 and peaks == sorted(peaks, reverse=True)
+    said = [float(name.rpartition(" ")[2]) for (name,) in attributes(tiles, "aria-label")]
+    assert np.array(peaks) / 255 == pytest.approx(np.array(said) / said[0], abs=0.01)
+    for _ in range(9):
+        opened.get_by_role("button", name="more maps").click()
+    expect(tiles).to_have_count(112)
+    expect(opened.get_by_role("button", name="more maps")).to_be_hidden()
+    tiles.nth(20).focus()
+    opened.keyboard.press("Enter")
+    expect(tiles.nth(20)).to_have_attribute("aria-pressed", "true")
+    large = painted(opened.locator("button.units canvas"))
+    assert np.array_equal(large, painted(tiles.nth(20).locator("canvas")))
+
+
+def test_another_network_and_another_picture_bring_their_own_maps(opened):
+    fold = opened.locator("details.inside")
+    first = painted(opened.locator("button.units canvas"))
+    opened.get_by_role("button", name="sample: frog").click()
+    expect(opened.get_by_role("status")).to_contain_text("CIFAR-10 calls it frog.")
+    assert not np.array_equal(first, painted(opened.locator("button.units canvas")))
+    opened.get_by_role("radio", name="accurate-seed0").check()
+    expect(fold.get_by_role("radio")).to_have_count(len(BLOCKS["accurate"]))
+    expect(fold.get_by_role("radio", name="Block 10: 128 maps of 16×16")).to_be_visible()
+
+
+def test_a_network_without_such_blocks_has_no_fold(red_or_dark):
+    expect(red_or_dark.locator("details.inside")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_opened_fold_fits_a_small_screen_and_bars_nobody(opened, scheme):
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": 320, "height": 640})
+    opened.get_by_role("button", name="more maps").click()
+    assert opened.evaluate("document.documentElement.scrollWidth") == 320
+    where = {"fromShadowDom": ["cifarlab-live-predictions", "details.inside"]}
+    found = Axe().run(opened, context=where, options={"resultTypes": ["violations"]})
+    assert found.response["violations"] == []
+
+
+@pytest.mark.parametrize("name", figures.LIVE)
+def test_20_test_images_uploaded_get_in_the_page_what_pytorch_says(show, cifar10, name):
+    """Every twentieth of the first 400; the page rounds to a tenth of a per cent."""
+    _, test = cifar10
+    images, record = test.images[:400:20], records.load(f"{name}-seed0")
+    network = records.load_network(record.name)
+    _, steps = as_written(network, record.recipe)
+    rounded = 100 * maps_of(steps, record.recipe, images).mean(dim=(2, 3)).softmax(dim=1)
+    in_full = 100 * probabilities(network, record.recipe, images)
+    page = show(figures.show("live-predictions", networks=[name]))
+    page.get_by_role("status").get_by_text("Among the ten").wait_for()
+    found = []
+    for number, image in enumerate(images):
+        file = {"name": f"{number}.png", "mimeType": "image/png"}
+        file["buffer"] = picture_files.content(Image.fromarray(image), "PNG")
+        page.get_by_role("button", name="Noise").click()
+        page.locator("input[type=file]").set_input_files(file)
+        expect(page.get_by_role("status")).to_contain_text("What it is, you know best.")
+        shares = page.locator("fieldset b").all_inner_texts()
+        found.append([float(share.rstrip("\u00a0%")) for share in shares])
+    found = torch.tensor(found)
+    assert (found - rounded).abs().max() < 0.051
+    assert (found - in_full).abs().max() < 5  # weights have 8 bits here
 
 
 # ------------------------------------------------------------------------------ the designer

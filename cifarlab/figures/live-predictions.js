@@ -3,6 +3,7 @@
 // After kernel-binary.js.
 // After kernel.js.
 // After picture.js.
+// After inside.js.
 
 const PARAMETERS = {
   "networks": {},
@@ -95,19 +96,7 @@ const PATCH = 8; // pixels of the grey square
 /** A canvas of pixels, which grow as squares. */
 const board = (attributes) => element("canvas", { width: SIDE, height: SIDE, ...attributes });
 
-/** Paint `pixels`, three colours each, or four with an opacity. */
-const paint = (canvas, width, height, pixels) => {
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const image = new ImageData(width, height);
-  const colours = pixels.length / (width * height);
-  for (let n = 0; n < 4 * width * height; n++) {
-    image.data[n] = n % 4 < colours ? pixels[(n >> 2) * colours + (n % 4)] : 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-};
-
-figure("live-predictions", `
+figure("live-predictions", `${INSIDE}
 p { margin: 0.6rem 0; }
 .lead { font-size: 1.25rem; font-weight: 600; line-height: 1.3; }
 .note { font-size: 0.9375rem; }
@@ -231,6 +220,7 @@ tr.chosen { font-weight: 600; }
   };
 
   const cover = { row: 12, column: 12, side: PATCH }; // where the grey square is, in the picture's pixels
+  const inside = lookInside();
   let last = ""; // the guess that was settled on, of a picture that moves
 
   /** Ask about the picture that is shown, and show the answer. */
@@ -263,6 +253,7 @@ tr.chosen { font-weight: 600; }
     sure.textContent = `How sure should it be? ${experience(chosen.calibration, probabilities[guess], chosen.about.scored_on)} ` +
       "That holds for pictures like those of CIFAR-10. The ten probabilities always add up to 1, so a " +
       "thing that is none of the ten gets a guess too, and often a sure one.";
+    inside.update(chosen, found.found, asked, moving);
     compare(asked, moving);
   };
 
@@ -517,7 +508,8 @@ tr.chosen { font-weight: 600; }
           element("label", {}, covering, "A grey square to drag over it")),
         whose),
       bars),
-    sure);
+    sure,
+    inside.fold);
   if (networks.length > 1) {
     const title = "The same picture, and what each network says of it";
     root.append(element("p", {}, `${title}; choose whose answer is shown above.`));

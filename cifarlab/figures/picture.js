@@ -119,3 +119,15 @@ const readPicture = async (file) => {
   picture.close();
   return { pixels, size: large ? { width, height } : null };
 };
+
+/** Paint `pixels`, three colours each, or four with an opacity. */
+const paint = (canvas, width, height, pixels) => {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const image = new ImageData(width, height);
+  const colours = pixels.length / (width * height);
+  for (let n = 0; n < 4 * width * height; n++) {
+    image.data[n] = n % 4 < colours ? pixels[(n >> 2) * colours + (n % 4)] : 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+};
