@@ -484,7 +484,7 @@ def test_the_theme_s_styles_keep_what_pages_and_scripts_use_and_lose_the_rest():
     theme = HTML / "_static" / "styles" / "pydata-sphinx-theme.css"
     text = theme.read_text(encoding="utf-8")
     assert len(text) < 160_000  # of 397,000
-    assert ".fa-chevron-down" in text and ".modal-backdrop" not in text
+    assert ".fa-chevron-down" in text and ".fa-zhihu" not in text
 
 
 # What a learner types, and the pages of which one must be among the first three that are found.

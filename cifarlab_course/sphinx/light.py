@@ -24,10 +24,11 @@ SEARCH = re.compile(
 HURRIED = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 OPTIONS = re.compile(r'<script src="[^"]*documentation_options\.js[^"]*"></script>')
 FIGURE = re.compile(r"<script>\n(\(\(\) => \{\n.*?\}\)\(\);\n)</script>", re.DOTALL)
-# In their order, though each may come when it will.
+# Once the page is painted, and in their order, though each may come when it will.
 LATER = (
-    'addEventListener("load", () => setTimeout(() => { for (const src of %s) document.body.append('
-    'Object.assign(document.createElement("script"), { src, async: false })); }));'
+    'addEventListener("load", () => requestAnimationFrame(() => setTimeout(() => { '
+    "for (const src of %s) document.body.append("
+    'Object.assign(document.createElement("script"), { src, async: false })); })));'
 )
 HELD = re.compile(r'(<cifarlab-[\w-]+ [^>]*?)parameters="([^"]{2000,})"')
 # A rule of a style sheet without rules within it, and a class that a selector names.
@@ -53,7 +54,7 @@ def deferred(text: str, options: str) -> str:
 def set_apart(body: str, folder: Path, address: str) -> str:
     """A page's text without the scripts of its figures and what they hold, which go to `folder`.
 
-    They are asked for once the page is there. A file is named after what it holds, so that pages
+    They are asked for once the page is painted. A file is named after what it holds, so that pages
     share it; `address` leads there from the page.
     """
     held, scripts = [], []
