@@ -23,13 +23,13 @@ const verdict = (arms, epochs) => {
     .map((arm) => ({ name: arm.name, right: means(arm).heldOut }))
     .sort((one, other) => other.right - one.right);
   const begins = `After ${epochs} epochs, held out:`;
-  if (!plain) return `${begins} ${ranked.map(({ name, right }) => `${name} ${right.toFixed(1)} %`).join(", ")}.`;
+  if (!plain) return `${begins} ${ranked.map(({ name, right }) => `${name} ${right.toFixed(1)}\u00a0%`).join(", ")}.`;
   const right = means(plain).heldOut;
   const parts = [["ahead", (each) => each.right > right], ["behind", (each) => each.right <= right]]
     .map(([side, belongs]) => [side, ranked.filter(belongs)])
     .filter(([, some]) => some.length)
     .map(([side, some]) => `${side}: ${some.map((each) => `${each.name} ${signed(each.right - right)}`).join(", ")}`);
-  return `${[`${begins} none ${right.toFixed(1)} %`, ...parts].join("; ")}.`;
+  return `${[`${begins} none ${right.toFixed(1)}\u00a0%`, ...parts].join("; ")}.`;
 };
 
 /** `places` from the top down, moved apart so that each is `least` or more below the one before. */
@@ -125,6 +125,7 @@ const slide = (drawn, before) => {
 };
 
 figure("epochs-and-augmentations", `${PARTS}
+:host { text-align: start; }
 fieldset { border: 0; display: flex; flex-wrap: wrap; gap: 0 1rem; margin: 0.3rem 0; min-width: 0; padding: 0; }
 legend { font-weight: 600; padding: 0; }
 label { align-items: center; display: inline-flex; gap: 0.35rem; min-height: 2rem; }
