@@ -24,12 +24,6 @@ SEARCH = re.compile(
 HURRIED = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 OPTIONS = re.compile(r'<script src="[^"]*documentation_options\.js[^"]*"></script>')
 FIGURE = re.compile(r"<script>\n(\(\(\) => \{\n.*?\}\)\(\);\n)</script>", re.DOTALL)
-# Once the page is painted, and in their order, though each may come when it will.
-LATER = (
-    'addEventListener("load", () => requestAnimationFrame(() => setTimeout(() => { '
-    "for (const src of %s) document.body.append("
-    'Object.assign(document.createElement("script"), { src, async: false })); })));'
-)
 HELD = re.compile(r'(<cifarlab-[\w-]+ [^>]*?)parameters="([^"]{2000,})"')
 # A rule of a style sheet without rules within it, and a class that a selector names.
 RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
@@ -54,8 +48,8 @@ def deferred(text: str, options: str) -> str:
 def set_apart(body: str, folder: Path, address: str) -> str:
     """A page's text without the scripts of its figures and what they hold, which go to `folder`.
 
-    They are asked for once the page is painted. A file is named after what it holds, so that pages
-    share it; `address` leads there from the page.
+    They run once the page is read. A file is named after what it holds, so that pages share it;
+    `address` leads there from the page.
     """
     held, scripts = [], []
 
@@ -82,8 +76,8 @@ def set_apart(body: str, folder: Path, address: str) -> str:
     if not scripts:
         return body
     # What figures hold comes first: one script brings all figures of its kind to life.
-    files = json.dumps(list(dict.fromkeys(held + scripts)))
-    return f"{body}<script>{LATER % files}</script>\n"
+    tags = (f'<script defer src="{each}"></script>\n' for each in dict.fromkeys(held + scripts))
+    return body + "".join(tags)
 
 
 def pruned(style: str, words: set[str]) -> str:
