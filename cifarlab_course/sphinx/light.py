@@ -51,7 +51,8 @@ def set_apart(body: str, folder: Path, address: str) -> str:
     They run once the page is read. A file is named after what it holds, so that pages share it;
     `address` leads there from the page.
     """
-    held, scripts = [], []
+    held: list[str] = []
+    scripts: list[str] = []
 
     def write(text: str) -> str:
         name = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.js"
