@@ -25,6 +25,7 @@ from pypdf import PdfReader
 from cifarlab import data, figures, live, records
 from cifarlab_course.artefacts import export
 from cifarlab_course.lessons import notebooks
+from cifarlab_course.sphinx import light
 
 HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 PAGES = sorted(
@@ -62,6 +63,10 @@ def visit(browser):
         page = context.new_page()
         page.clock.install()
         page.goto((HTML / path).as_uri())
+        if settings.get("java_script_enabled", True):
+            alive = "(e) => !e.localName.startsWith('cifarlab-') || customElements.get(e.localName)"
+            page.wait_for_function(f"() => [...document.querySelectorAll('*')].every({alive})")
+            page.keyboard.press("Shift")  # draws the figures that are far down, too
         return page
 
     yield open_page
@@ -395,16 +400,91 @@ def test_set_up_and_imports_share_a_fold_with_the_code_that_follows(path):
     assert not any(is_bare and after for is_bare, after in itertools.pairwise(bare))
 
 
-def test_icons_are_drawn_all_the_same(visit):
-    page = visit("lessons/03-receptive-fields.html")
-    for name in ("fa-download", "fa-github", "fa-expand"):
-        icon = page.locator(f".bd-header-article .{name}:visible").first
-        assert icon.bounding_box()["width"] > 8
-        family = icon.evaluate("(each) => getComputedStyle(each, '::before').fontFamily")
-        assert "Font Awesome" in family
-    assert page.evaluate(
-        "document.fonts.ready.then(() => document.fonts.check('900 16px \"Font Awesome 7 Free\"'))"
+@pytest.mark.parametrize("path", ["lessons/03-receptive-fields.html", "book/welcome.html"])
+def test_every_icon_is_in_the_book_s_own_small_fonts(visit, path):
+    """Drawn in its font it is another picture than a character that no font has."""
+    page = visit(path)
+    icons = page.locator("i[class*='fa-']")
+    assert icons.count() > 10
+    missing = icons.evaluate_all(
+        """async (all) => {
+            const drawn = (font, character) => {
+                const board = document.createElement("canvas").getContext("2d");
+                board.font = font;
+                board.fillText(character, 4, 24);
+                return board.canvas.toDataURL();
+            };
+            const missing = [];
+            for (const each of all) {
+                const { content, fontFamily, fontWeight } = getComputedStyle(each, "::before");
+                const font = `${fontWeight} 20px ${fontFamily}`;
+                await document.fonts.load(font);
+                const character = content.slice(1, -1);
+                const none = drawn(font, "\\uf8fe");
+                if (character.length !== 1 || drawn(font, character) === none) {
+                    missing.push(each.className);
+                }
+            }
+            return missing;
+        }"""
     )
+    assert missing == []
+    fonts = (HTML / "_static" / "vendor" / "fontawesome" / "webfonts").glob("*.woff2")
+    sizes = {path.stem: path.stat().st_size for path in fonts}
+    assert sizes["fa-solid-900"] + sizes["fa-brands-400"] < 10_000
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_script_keeps_the_text_waiting(path):
+    """But for the search page, which has nothing to show without them."""
+    text = (HTML / path).read_text(encoding="utf-8")
+    assert 'rel="preload" as="script"' not in text
+    if path != "search.html":
+        scripts = re.findall(r"<script [^>]*src=[^>]*>", text)
+        assert scripts or path == "404.html"
+        assert all(" defer" in each for each in scripts)
+
+
+def test_the_first_page_is_small_and_what_its_figure_holds_comes_behind_it():
+    text = (HTML / "book/welcome.html").read_text(encoding="utf-8")
+    assert "<cifarlab-live-predictions " in text and len(text) < 60_000
+    later = re.findall(r'<script defer src="([^"]*/figures/[^"]*)">', text)
+    files = [(HTML / "book" / each).resolve() for each in later]
+    assert len(files) == 2 and all(file.is_file() for file in files)
+    assert files[0].stat().st_size > 200_000  # the network
+
+
+def test_a_figure_far_down_is_drawn_when_one_comes_near_and_when_one_types_or_prints(browser):
+    path = (HTML / "lessons/03-receptive-fields.html").as_uri()
+    ways = {
+        "come": lambda page: page.locator("cifarlab-quiz").scroll_into_view_if_needed(),
+        "type": lambda page: page.keyboard.press("Tab"),
+        "print": lambda page: page.evaluate("dispatchEvent(new Event('beforeprint'))"),
+    }
+    for name, way in ways.items():
+        page = browser.new_page()
+        page.goto(path)
+        page.wait_for_function("() => customElements.get('cifarlab-quiz')")
+        quiz = page.locator("cifarlab-quiz")
+        assert quiz.get_attribute("ready") is None, name
+        way(page)
+        expect(quiz).to_have_attribute("ready", "")
+        page.close()
+
+
+def test_the_theme_s_styles_keep_what_pages_and_scripts_use_and_lose_the_rest():
+    style = (
+        "@media print{.used .gone{a:b}.used{c:d}}.gone,p .used{e:f}"
+        ".used:not(.gone){g:h}.bs-tooltip-top{i:j}@font-face{k:l}/* .used{} */.gone{m:n}"
+    )
+    assert light.pruned(style, {"used"}) == (
+        "@media print{.used{c:d}}.gone,p .used{e:f}"
+        ".used:not(.gone){g:h}.bs-tooltip-top{i:j}@font-face{k:l}"
+    )
+    theme = HTML / "_static" / "styles" / "pydata-sphinx-theme.css"
+    text = theme.read_text(encoding="utf-8")
+    assert len(text) < 160_000  # of 397,000
+    assert ".fa-chevron-down" in text and ".fa-zhihu" not in text
 
 
 # What a learner types, and the pages of which one must be among the first three that are found.

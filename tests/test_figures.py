@@ -2172,6 +2172,103 @@ def test_a_slider_of_one_network_leaves_the_others_alone_and_is_told_when_it_res
     page.close()
 
 
+# ------------------------------------------------------------------ epochs and augmentations
+
+ARMS = {
+    (arm["recipe"]["epochs"], arm["recipe"]["augmentation"]): arm
+    for arm in records.experiment("augmentation")["arms"]
+}
+
+
+def expected_row(epochs: int, name: str) -> list[float]:
+    """In the log, training as they are, held out, and the gap: means of an arm's runs."""
+    runs = ARMS[epochs, name]["runs"]
+    log = np.mean([run["history"][-1]["train"]["accuracy"] for run in runs])
+    training, held_out = (
+        np.mean([run[f"{part}_accuracy"] for run in runs]) for part in ("train", "test")
+    )
+    return [log, training, held_out, training - held_out]
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(8, 6), (40, 3)])
+def test_epochs_and_augmentations_are_those_of_the_experiment(show, epochs, count):
+    """Dots by seed where their accuracies are, and a table of means."""
+    page = show(figures.show("epochs-and-augmentations"))
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("radio", name=str(epochs), exact=True).check()
+    names = [name for length, name in ARMS if length == epochs]
+    rows = page.get_by_role("row").all()[1:]
+    assert len(rows) == len(names) == count
+    for name, row in zip(names, rows, strict=True):
+        assert row.get_by_role("rowheader").inner_text() == name
+        shown = [float(each) for each in row.get_by_role("cell").all_inner_texts()]
+        assert shown == pytest.approx(expected_row(epochs, name), abs=0.051)
+        runs = ARMS[epochs, name]["runs"]
+        drawn = page.locator(f"[data-arm='{name}']")
+        for look, place, shift, part in (
+            ("training", "cx", 0, "train_accuracy"),
+            ("held-out", "x", 3.5, "test_accuracy"),
+        ):
+            dots = np.array(numbers(drawn.locator(f".{look}"), place))[:, 0] + shift
+            right = 83 + (dots - 72) / (308 - 72) * (101 - 83)
+            assert right == pytest.approx([run[part] for run in runs], abs=0.01)
+        logged = np.array(numbers(page.locator(f".arm.{name} circle"), "cy"))[:, 0]
+        assert 100 - (logged - 8) / 200 * 60 == pytest.approx(
+            [epoch["train"]["accuracy"] for run in runs for epoch in run["history"]], abs=0.02
+        )
+
+
+def test_what_loses_after_8_epochs_wins_after_40_and_the_figure_says_so(browser):
+    """By a voice that waits; and what was not trained for 40 epochs cannot be chosen there."""
+    page = browser.new_page()
+    page.clock.install(time=0)
+    page.set_content(figures.show("epochs-and-augmentations")._repr_html_())
+    page.clock.pause_at(60_000)
+    said = page.get_by_role("status")
+    behind = expected_row(8, "all")[2] - expected_row(8, "none")[2]
+    ahead = expected_row(40, "all")[2] - expected_row(40, "none")[2]
+    assert behind < -1 and ahead > 1
+    expect(said).to_contain_text(f"behind: all −{abs(behind):.1f}")
+    page.get_by_role("radio", name="8", exact=True).press("ArrowRight")
+    expect(said).to_contain_text("After 8 epochs")
+    page.clock.run_for(500)
+    expect(said).to_contain_text("After 40 epochs")
+    expect(said).to_contain_text(f"all +{ahead:.1f}")
+    disabled = [box.get_attribute("value") for box in page.locator("input:disabled").all()]
+    assert disabled == ["affine", "cutout-8", "cutout"]
+    for name in ("none", "flip", "all"):
+        page.get_by_role("checkbox", name=name).uncheck()
+    page.clock.run_for(500)
+    expect(said).to_have_text("Choose an augmentation.")
+    page.close()
+
+
+@pytest.mark.parametrize(("motion", "moves"), [("no-preference", True), ("reduce", False)])
+def test_dots_slide_to_their_new_place_unless_one_wants_less_motion(browser, motion, moves):
+    page = browser.new_page(reduced_motion=motion)
+    page.set_content(figures.show("epochs-and-augmentations")._repr_html_())
+    page.get_by_role("radio", name="40", exact=True).check()
+    running = page.locator(".training").evaluate_all(
+        "(all) => all.map((e) => e.getAnimations().length)"
+    )
+    assert len(running) == 9 and any(running) == moves
+    page.close()
+
+
+def test_without_a_script_the_table_of_all_arms_is_there(browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.set_content(figures.show("epochs-and-augmentations")._repr_html_())
+    rows = page.get_by_role("row").all()[1:]
+    assert len(rows) == len(ARMS)
+    for (epochs, name), row in zip(ARMS, rows, strict=True):
+        shown = [float(each) for each in row.get_by_role("cell").all_inner_texts()]
+        assert shown == pytest.approx([epochs, *expected_row(epochs, name)], abs=0.051)
+        assert row.get_by_role("rowheader").inner_text() == name
+    context.close()
+
+
 # ---------------------------------------------------------------------------- keep or refuse
 
 

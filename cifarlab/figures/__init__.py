@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from cifarlab.figures import _recorded as recorded
@@ -31,6 +32,7 @@ class Figure:
 
     name: str
     parameters: dict[str, Any] = field(repr=False)
+    still: str = field(default="", repr=False)  # HTML that says the same where no script runs
 
     def _repr_html_(self) -> str:
         """The same text each time, so that a stored output can be compared."""
@@ -40,7 +42,7 @@ class Figure:
         return (
             f'<cifarlab-{self.name} role="group" aria-label="{self.name.replace("-", " ")}" '
             f'data-lm-suppress-shortcuts="true" parameters="{parameters}">\n'
-            f"{UNSCRIPTED}\n</cifarlab-{self.name}>\n"
+            f"{self.still or UNSCRIPTED}\n</cifarlab-{self.name}>\n"
             # In a function: a page may hold many figures, and their scripts share no names.
             f"<script>\n(() => {{\n{source}}})();\n</script>\n"
         )
@@ -90,10 +92,30 @@ def show(name: str, **given: Any) -> Figure:
     beside = {key: content(FOLDER / file) for key, file in files.items()}
     measured: dict[str, Callable[[], dict[str, Any]]] = {
         "dense-dilated-separable": lambda: {"times": recorded.times()},
+        "epochs-and-augmentations": lambda: {"arms": recorded.arms()},
         "rank-slider": lambda: {"ranks": recorded.ranks()},
         "run-browser": lambda: {"runs": recorded.runs()},
     }
-    return Figure(name, beside | measured.get(name, dict)() | shown)
+    holds = beside | measured.get(name, dict)() | shown
+    still = table(holds["arms"]) if name == "epochs-and-augmentations" else ""
+    return Figure(name, holds, still)
+
+
+def table(arms: Sequence[dict]) -> str:
+    """What augmentation buys, as HTML: means of an experiment's seeds, for who sees no script."""
+    heads = "augmentation", "epochs", "in the log", "training", "held out", "gap"
+    rows = []
+    for arm in arms:
+        last = [log[-1] for log in arm["logs"]]
+        log, training, held_out = map(fmean, (last, arm["training"], arm["held_out"]))
+        numbers = (f"{each:.1f}" for each in (log, training, held_out, training - held_out))
+        cells = "".join(f"<td>{each}</td>" for each in (arm["epochs"], *numbers))
+        rows.append(f'<tr><th scope="row">{arm["augmentation"]}</th>{cells}</tr>')
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    return (
+        "<table><caption>Per cent right, means of three seeds</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
 
 
 def accepted(parameter: str, value: Any, limits: dict[str, Any], given: dict[str, Any]) -> Any:

@@ -165,6 +165,28 @@ def ranks() -> dict[str, Any]:
     }
 
 
+def arms() -> list[dict[str, Any]]:
+    """Of the experiment with augmentations: each, trained for some `epochs`, with three seeds.
+
+    Per cent right, a run of each seed: `logs`, of the images in training, epoch by epoch;
+    `training`, of the same images afterwards, as they are; `held_out`, of those of the test.
+    """
+    text = (SHIPPED / "experiments" / "augmentation.json").read_text(encoding="utf-8")
+    return [
+        {
+            "epochs": arm["recipe"]["epochs"],
+            "augmentation": arm["recipe"]["augmentation"],
+            "logs": [
+                [round(epoch["train"]["accuracy"], 2) for epoch in run["history"]]
+                for run in arm["runs"]
+            ],
+            "training": [run["train_accuracy"] for run in arm["runs"]],
+            "held_out": [run["test_accuracy"] for run in arm["runs"]],
+        }
+        for arm in json.loads(text)["arms"]
+    ]
+
+
 def machine(benchmark: dict) -> str:
     """Where and how a benchmark ran, in words."""
     threads = benchmark["threads"]

@@ -56,6 +56,19 @@ const element = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+/** Draw `host` once it is less than a window away, or when someone types or prints. */
+const whenNear = (host) => {
+  const near = new IntersectionObserver((entries) => {
+    if (entries.some(({ isIntersecting }) => isIntersecting)) draw();
+  }, { rootMargin: "100% 0px" });
+  const draw = () => {
+    near.disconnect();
+    host.draw();
+  };
+  near.observe(host);
+  for (const event of ["keydown", "beforeprint"]) addEventListener(event, draw, { once: true });
+};
+
 /** Let `<cifarlab-NAME parameters="{...}">` draw itself into its own tree, once. */
 const figure = (name, style, draw) => {
   // Each output of a notebook brings the script along; the first one that runs is enough.
@@ -63,6 +76,12 @@ const figure = (name, style, draw) => {
   customElements.define(`cifarlab-${name}`, class extends HTMLElement {
     connectedCallback() {
       if (this.shadowRoot) return; // moved within its page
+      if (this.getBoundingClientRect().top < 2 * innerHeight) this.draw();
+      else whenNear(this);
+    }
+
+    draw() {
+      if (this.shadowRoot) return;
       const root = this.attachShadow({ mode: "open" });
       root.append(element("style", {}, LOOK + style));
       draw(root, JSON.parse(this.getAttribute("parameters")));
