@@ -166,7 +166,8 @@ class Recorder(TorchFunctionMode):
 
         for name, part in network.named_modules():
             if isinstance(part, nn.CrossMapLRN2d):  # an autograd function, which nothing sees into
-                part.forward = partial(functional.local_response_norm, size=part.size)
+                normalise = partial(functional.local_response_norm, size=part.size)
+                part.forward = normalise  # type: ignore[method-assign]
             part.register_forward_pre_hook(lambda part, _, name=name: enter(name, part))
             part.register_forward_hook(lambda part, _, output: leave(output))
 
@@ -328,7 +329,8 @@ class Recorder(TorchFunctionMode):
             )
         if in_place and inputs[0] is target:
             self.overwrite(target)
-        if name == "as_strided" and not (target.is_contiguous() and target.storage_offset() == 0):
+        orderly = target is None or (target.is_contiguous() and target.storage_offset() == 0)
+        if name == "as_strided" and not orderly:
             raise Unsupported(
                 f"as_strided in {self.where()} counts through memory, where this tensor does not "
                 "lie in its own order; call contiguous() before it."
