@@ -3,7 +3,8 @@
     course validate                  all of them
     course validate --only NAME      one lesson, or long-tests: such as after mending it
     course validate --mode GPU       only in the modes of that name, neither in odd places
-                                     nor the long tests; --jobs 8: so many at a time
+                                     nor the long tests
+    course validate --jobs 8         so many lessons at a time
 
 Writes a dated report to validation/, anew after every check, to be committed: the colophon shows
 it. Exit status 1 if anything failed; the report then says what.
@@ -125,8 +126,8 @@ def checks(
 ) -> Iterator[tuple]:
     """One row for each check, once it has been made: its name, its mode, passed or not, minutes.
 
-    The lessons in the `chosen` modes, `jobs` at a time; then, if asked for, in odd places; then,
-    if asked for, the long tests.
+    The lessons in the `chosen` modes; then, if asked for, in odd places; `jobs` at a time. Then, if
+    asked for, the long tests.
     """
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
 
@@ -142,9 +143,14 @@ def checks(
             home = Path(temporary) / "Vérité, 真 and spaces"
             environment = install(Path(temporary) / "installed")
             home.mkdir()
-            for path in lessons:
+
+            def in_places(path: Path) -> list[tuple]:
                 print(f"\n{path.name}: in odd places", flush=True)
-                yield from places(path, nbval, home, environment)
+                return places(path, nbval, home, environment)
+
+            with ThreadPoolExecutor(jobs) as pool:
+                for rows in pool.map(in_places, lessons):
+                    yield from rows
     if long:
         print(f"\n{LONG_TESTS}", flush=True)
         yield LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})
