@@ -130,6 +130,15 @@ def parser() -> argparse.ArgumentParser:
         default="answered",
         help="which of a learner's notebooks (the one with most answers)",
     )
+    mark.add_argument(
+        "--roster",
+        type=Path,
+        metavar="FILE",
+        help="who should hand in: Canvas's gradebook, Moodle's grading worksheet, or names, as CSV",
+    )
+    mark.add_argument(
+        "--groups", type=Path, metavar="FILE", help="CSV with the columns learner and group"
+    )
     mark.add_argument("--again", default="", metavar="LEARNER", help="one to be graded anew")
     mark.add_argument(
         "--unsafe",
@@ -249,10 +258,19 @@ def assignment(options: argparse.Namespace) -> None:
 
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of submissions."""
-    from cifarlab_course.grading import archive, batch, gradebook, handed_in, report
+    from cifarlab_course.grading import (
+        archive,
+        batch,
+        gradebook,
+        handed_back,
+        handed_in,
+        report,
+        roster,
+    )
     from cifarlab_course.grading.judge import NotStarted
 
     code = secret(options)
+    people = roster.of_files(options.roster, options.groups)
     with archive.unpacked(options.submissions) as (folder, odd):
         handed = handed_in.look(folder, options.submissions)
         for note in handed.notes:
@@ -264,6 +282,7 @@ def grade(options: argparse.Namespace) -> int:
             questions=options.open,
             counts=options.counts,
             jobs=options.jobs,
+            roster=people,
         )
         table = report.table(read.submissions, handed, odd)
         report.write(gradebook.beside(options.out, "read.csv"), table)
@@ -288,6 +307,12 @@ def grade(options: argparse.Namespace) -> int:
             return 130
     flagged = sum(bool(row.flags) for row in rows.values())
     print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    most = sum(read.assignment.most.values())
+    if read.roster and (maximum := handed_back.other_maximum(read.roster, most)):
+        print(
+            f"{gradebook.beside(options.out, 'moodle.csv')}: {most} points are to be had, and "
+            f"Moodle's maximum is {maximum}; set that to {most} before you upload it"
+        )
     if count := gradebook.changed(options.out):
         changes = gradebook.beside(options.out, "changes.csv")
         print(f"{changes}: points that differ from the last run's, {count} of them")

@@ -268,3 +268,248 @@ def test_a_rule_that_is_none_is_answered_with_those_there_are(tmp_path):
     done, _ = grading(tmp_path, counts="newest")
     assert done.returncode == 2
     assert "'answered', 'last', 'first', 'best'" in done.stderr
+
+
+# ------------------------------------------------------------------------------------ the roster
+
+CANVAS = """\
+\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,grades (4711),Other (12),Final Score
+,,,,,Manual Posting,,
+    Points Possible,,,,,3.00,10.00,(read only)
+"Lovelace, Ada",12345,S1,ada@uni.example,"Group 1, Monday",,8.00,80
+"Müller, Jörg",12346,S2,jm7,Group 2,,,
+"Müller, Jörg",12349,S4,jm8,Group 2,,,
+"Hopper, Grace",12347,S3,hopper,Group 2,,,
+"Student, Test",12348,,0f3b,Group 1,,,
+"""
+MOODLE = """\
+Identifier,"Full name","Email address",Status,Grade,"Maximum Grade","Grade can be changed",\
+"Last modified (submission)","Last modified (grade)","Feedback comments"
+"Participant 123","Ada Byron",ada@uni.example,"Submitted for grading",,"3,00",Yes,\
+"Tuesday, 6 May 2025, 10:00 AM",-,
+"Participant 124","Jörg Müller",jm@uni.example,"No submission",,"3,00",Yes,-,-,
+"Participant 125","Zoë, née O'Neill",zoe@uni.example,"Submitted for grading - 2 days late",\
+"1,00","3,00",Yes,"Thursday, 8 May 2025, 10:00 AM","Friday, 9 May 2025, 10:00 AM",Fine
+"""
+
+
+def csv_file(path: Path, said: str) -> Path:
+    """A table as a platform writes it."""
+    path.write_text(said, encoding="utf-8", newline="")
+    return path
+
+
+def points_by_hand(folder: Path, points: str = "2.5") -> None:
+    """Give all that wait these points."""
+    path = folder / "grades-by-hand.csv"
+    path.write_text(path.read_text().replace(",why,,", f",why,{points},"))
+
+
+def test_canvas_gradebook_as_roster_gives_everybody_a_row_and_canvas_its_own_columns(tmp_path):
+    roster = csv_file(tmp_path / "gradebook.csv", CANVAS)
+    folder = tmp_path / "handed-in"
+    hand_in(folder / "lovelaceada_12345_678901_assignment.ipynb", "Ada")
+    hand_in(folder / "müllerjörg_LATE_12349_678902_a_b-1.ipynb", "Jörg")
+    hand_in(folder / "byronannabella_99999_678903_a.ipynb", "Who?")
+    done, table = grading(folder, roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert {name: (row["number"], row["flags"]) for name, row in table.items()} == {
+        "Lovelace, Ada": ("12345", ""),
+        "Müller, Jörg (12346)": ("12346", "nothing handed in"),
+        "Müller, Jörg (12349)": ("12349", "handed in late, as its name says"),
+        "Hopper, Grace": ("12347", "nothing handed in"),
+        "byronannabella": ("99999", "not on the roster"),
+    }
+    assert table["Hopper, Grace"]["total"] == "0"
+    points_by_hand(tmp_path)
+    assert grading(folder, roster=roster)[0].returncode == 0
+    with (tmp_path / "grades-canvas.csv").open(encoding="utf-8-sig", newline="") as file:
+        back = sorted(csv.reader(file))
+    assert back == sorted(
+        [
+            ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "grades (4711)"],
+            ["Points Possible", "", "", "", "", "3"],
+            ["Lovelace, Ada", "12345", "S1", "ada@uni.example", "Group 1, Monday", "2.5"],
+            ["Müller, Jörg", "12346", "S2", "jm7", "Group 2", "0"],
+            ["Müller, Jörg", "12349", "S4", "jm8", "Group 2", "2.5"],
+            ["Hopper, Grace", "12347", "S3", "hopper", "Group 2", "0"],
+            ["byronannabella", "99999", "", "", "", "2.5"],
+        ]
+    )
+
+
+def test_moodles_grading_worksheet_comes_back_filled_and_else_as_it_was(tmp_path):
+    roster = csv_file(tmp_path / "worksheet.csv", MOODLE)
+    folder = tmp_path / "handed-in"
+    hand_in(folder / "Ada Byron_123_assignsubmission_file" / "assignment.ipynb", "Ada")
+    hand_in(folder / "Zoë née O'Neill_125_assignsubmission_file" / "assignment.ipynb", "Zoë")
+    done, table = grading(folder, roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert [*table] == ["Ada Byron", "Jörg Müller", "Zoë, née O'Neill"]
+    assert table["Jörg Müller"]["flags"] == "nothing handed in"
+    before = read_table(roster)
+    back = read_table(tmp_path / "grades-moodle.csv")
+    assert [row["Grade"] for row in back] == ["", "0", "1,00"]  # two wait
+    points_by_hand(tmp_path)
+    grading(folder, roster=roster)
+    back = read_table(tmp_path / "grades-moodle.csv")
+    assert [row["Grade"] for row in back] == ["2,5", "0", "2,5"]
+    for row in (*before, *back):
+        row["Grade"] = ""
+    assert back == before
+    assert (tmp_path / "grades-moodle.csv").read_bytes().startswith(b"Identifier,")
+
+
+def test_moodles_other_maximum_is_told(tmp_path):
+    roster = csv_file(tmp_path / "worksheet.csv", MOODLE.replace("3,00", "100,00"))
+    hand_in(tmp_path / "handed-in" / "Ada Byron_123_assignsubmission_file" / "a.ipynb")
+    done, _ = grading(tmp_path / "handed-in", roster=roster)
+    assert "3 points are to be had, and Moodle's maximum is 100; set that to 3" in done.stdout
+
+
+def test_a_worksheet_without_names_is_matched_by_participants_alone(tmp_path):
+    said = "Identifier,Status,Grade,Maximum Grade\nParticipant 7,-,,3.00\nParticipant 8,-,,3.00\n"
+    roster = csv_file(tmp_path / "worksheet.csv", said)
+    for number in (7, 9):
+        hand_in(tmp_path / "in" / f"Participant_{number}_assignsubmission_file" / "a.ipynb")
+    done, table = grading(tmp_path / "in", roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert {name: row["flags"] for name, row in table.items()} == {
+        "Participant 7": "",
+        "Participant 8": "nothing handed in",
+        "Participant (9)": "not on the roster",
+    }
+
+
+PLAIN = {
+    "by login": ("name;login\nAda Lovelace;al12\nJörg Müller;jm7\n", "al12"),
+    "by address": ("Name,E-mail\nAda Lovelace,al12@uni.example\n,jm7@uni.example\n", "al12"),
+    "by the whole address": ("name,email\nAda Lovelace,AL@uni.example\n", "al@uni.example"),
+    "by number": ("name,number\nAda Lovelace,0815\nJörg Müller,0816\n", "0815"),
+    "by name": ("name\nAda Lovelace\nJörg Müller\n", "Ada Lovelace"),
+    "by name turned round": ('name\n"Lovelace, Ada"\nMüller\n', "ADA LOVELACE"),
+    "by first and last name": ("First name\tSurname\nAda\tLovelace\n", "Lovelace Ada"),
+    "with an umlaut of a Mac": ("name\nAda Lo\u0308velace\n", "Ada L\u00f6velace"),
+}
+
+
+@pytest.mark.parametrize(("said", "folder"), PLAIN.values(), ids=PLAIN)
+def test_a_plain_table_matches_by_number_login_address_or_name(said, folder, tmp_path):
+    roster = csv_file(tmp_path / "names.csv", said)
+    hand_in(tmp_path / "in" / folder / "a.ipynb")
+    done, table = grading(tmp_path / "in", roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert len(table) == len(said.splitlines()) - 1
+    (name,) = [name for name, row in table.items() if not row["flags"]]
+    assert name in ("Ada Lovelace", "Lovelace, Ada", "Ada L\u00f6velace")
+    others = [row["flags"] for other, row in table.items() if other != name]
+    assert {*others} <= {"nothing handed in"}
+
+
+def test_of_two_with_one_name_nobody_is_taken_for_the_other(tmp_path):
+    roster = csv_file(tmp_path / "names.csv", "name,login\nJörg Müller,jm7\nJörg Müller,jm8\n")
+    hand_in(tmp_path / "in" / "jm8" / "a.ipynb", "mine")
+    hand_in(tmp_path / "in" / "Jörg Müller" / "a.ipynb", "whose?")
+    done, table = grading(tmp_path / "in", roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert {name: row["flags"] for name, row in table.items()} == {
+        "Jörg Müller (jm7)": "nothing handed in",
+        "Jörg Müller (jm8)": "",
+        "Jörg Müller (not on the roster)": "not on the roster",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Teilnehmer,Bewertung\nAda,3\n", "no column of names, logins or numbers"),
+        ("name,login\n", "names no learner"),
+        ("", "no column of names, logins or numbers"),
+        ("name,number\nAda,7\nBen,7\n", "2 rows with the number 7; keep one"),
+        ("name\nJ\xf6rg\n", "not in UTF-8"),
+    ],
+)
+def test_a_roster_that_cannot_be_used_is_told_in_a_sentence(said, told, tmp_path):
+    (tmp_path / "names.csv").write_bytes(said.encode("latin-1"))
+    hand_in(tmp_path / "in" / "ada" / "a.ipynb")
+    done, _ = grading(tmp_path / "in", roster=tmp_path / "names.csv")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------- group work
+
+
+def test_each_member_of_a_group_has_its_points_and_a_page(tmp_path):
+    groups = csv_file(tmp_path / "groups.csv", "learner,group\nada,1\nben,1\ncy,2\ndora,2\n")
+    hand_in(tmp_path / "in" / "ben" / "a.ipynb", "Ada and Ben")
+    options = {"groups": groups}
+    done, table = grading(tmp_path / "in", **options)
+    assert done.returncode == 0, done.stderr
+    by_hand = tmp_path / "grades-by-hand.csv"
+    assert [row["learner"] for row in read_table(by_hand)] == ["1"]  # read once
+    with by_hand.open("a") as file:
+        file.write("ada,why,3,She did it all\n")
+    points_by_hand(tmp_path, "2")
+    done, table = grading(tmp_path / "in", **options)
+    assert done.returncode == 0, done.stderr
+    assert {name: (row["total"], row["flags"]) for name, row in table.items()} == {
+        "ada": ("3", "of the group 1"),
+        "ben": ("2", "of the group 1"),
+        "cy": ("0", "of the group 2; nothing handed in"),
+        "dora": ("0", "of the group 2; nothing handed in"),
+    }
+    pages = {path.name for path in (tmp_path / "grades-feedback").glob("*.html")}
+    assert pages >= {"ada.html", "ben.html", "cy.html", "dora.html"}
+    assert "She did it all" in (tmp_path / "grades-feedback" / "ada.html").read_text()
+    assert "She did" not in (tmp_path / "grades-feedback" / "ben.html").read_text()
+
+
+def test_moodles_and_canvas_own_group_submissions_go_to_the_members(tmp_path):
+    said = MOODLE.replace("Status,", "Status,Group,").replace('grading",', 'grading","Team_Ä",')
+    said = said.replace('No submission",', 'No submission","Team_Ä",')
+    said = said.replace('late",', 'late","Other",')
+    roster = csv_file(tmp_path / "worksheet.csv", said)
+    hand_in(tmp_path / "in" / "Team Ä_55_assignsubmission_file" / "a.ipynb", "We")
+    done, table = grading(tmp_path / "in", roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert {name: (row["number"], row["waiting"]) for name, row in table.items()} == {
+        "Ada Byron": ("123", "why"),
+        "Jörg Müller": ("124", "why"),
+        "Zoë, née O'Neill": ("125", ""),
+    }
+    gradebook = csv_file(tmp_path / "gradebook.csv", CANVAS)
+    groups = csv_file(
+        tmp_path / "groups.csv", "id,group\n12345,Team Ä\n12346,Team Ä\n12347,Alone\n"
+    )
+    hand_in(tmp_path / "canvas" / "teamä_12346_678_a.ipynb", "We")
+    done, table = grading(tmp_path / "canvas", "c.csv", roster=gradebook, groups=groups)
+    assert done.returncode == 0, done.stderr
+    waiting = [name for name, row in table.items() if row["waiting"]]
+    assert waiting == ["Lovelace, Ada", "Müller, Jörg (12346)"]
+
+
+def test_two_submissions_of_a_group_are_told_and_one_counts(tmp_path):
+    groups = csv_file(tmp_path / "groups.csv", "learner,group\nada,red\nben,red\n")
+    hand_in(tmp_path / "in" / "ada" / "a.ipynb", "Ada")
+    hand_in(tmp_path / "in" / "ben" / "b.ipynb", "Ben")
+    _, table = grading(tmp_path / "in", groups=groups)
+    assert "handed in 2 times; 2 notebooks; graded" in table["ada"]["flags"]
+    assert table["ada"]["waiting"] == table["ben"]["waiting"] == "why"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("learner,team\nada,\n", "no column 'group', or nothing in it"),
+        ("learner,group\nnobody,red\n", "'nobody' is not on the roster, or not alone"),
+    ],
+)
+def test_groups_that_cannot_be_used_are_told_in_a_sentence(said, told, tmp_path):
+    roster = csv_file(tmp_path / "names.csv", "name\nada\nben\n")
+    hand_in(tmp_path / "in" / "ada" / "a.ipynb")
+    groups = csv_file(tmp_path / "groups.csv", said)
+    done, _ = grading(tmp_path / "in", roster=roster, groups=groups)
+    assert done.returncode == 2
+    assert told in done.stderr

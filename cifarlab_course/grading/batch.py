@@ -1,18 +1,19 @@
 """The flow of grading: from a folder of submissions to tables and pages, step by step."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from cifarlab_course.grading import feedback, gradebook, overview, sandbox, words
+from cifarlab_course.grading import feedback, gradebook, handed_back, overview, sandbox, words
 from cifarlab_course.grading import grade as grading
 from cifarlab_course.grading.assignment import Assignment, make, read_open
 from cifarlab_course.grading.grade import Result, Submission
-from cifarlab_course.grading.gradebook import Row
+from cifarlab_course.grading.gradebook import Entries, Row
 from cifarlab_course.grading.handed_in import Learner
+from cifarlab_course.grading.roster import Roster, matched
 
 
 class Read(NamedTuple):
@@ -21,6 +22,7 @@ class Read(NamedTuple):
     assignment: Assignment
     submissions: dict[str, Submission]  # the notebook that counts, by its learner's name
     rivals: dict[str, list[Submission]]  # all of a learner's, where the best shall count
+    roster: Roster | None = None
 
 
 def read(
@@ -31,14 +33,19 @@ def read(
     questions: Path | None = None,
     counts: str = "answered",
     jobs: int | None = None,
+    roster: Roster | None = None,
 ) -> Read:
     """Read what `learners` handed in, and find the notebook that `counts` (`grade.COUNTS`).
+
+    If there is a `roster`, everybody on it is a learner, and its groups are each one.
 
     The assignment is the one that most notebooks name, or that of `exercises` and of the open
     `questions` in a file.
 
     Raises: ValueError if there is no assignment of this `secret`.
     """
+    if roster:
+        learners = matched(learners, roster)
     with ThreadPoolExecutor(jobs or cores()) as pool:
         folders = list(pool.map(grading.opened, learners))
     if exercises:
@@ -52,6 +59,7 @@ def read(
         assignment,
         dict(zip(names, chosen, strict=True)),
         {name: found for name, found in zip(names, rivals, strict=False) if found},
+        roster,
     )
 
 
@@ -81,7 +89,13 @@ def grade(
     if again and again not in handed.submissions:
         raise ValueError(f"--again {again!r}: no submission is of that learner.")
     assignment, jobs = handed.assignment, jobs or cores()
-    entries = gradebook.read_by_hand(by_hand(out), {*handed.submissions}, assignment.most)
+    members = {
+        member.name: name
+        for name, submission in handed.submissions.items()
+        for member in submission.learner.members
+    }
+    names = {*handed.submissions, *members}
+    entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
     kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
 
     def graded(submissions: Collection[Submission]) -> dict[str, Result]:
@@ -98,20 +112,58 @@ def grade(
     submissions = handed.submissions | best(handed, graded)
     results = graded(submissions.values())
     to_give = gradebook.write_by_hand(by_hand(out), results, assignment, entries)
-    rows = gradebook.book(results, assignment, entries)
+    overview.write(
+        gradebook.beside(out, "overview.html"),
+        gradebook.book(results, assignment, entries),
+        results,
+        assignment,
+    )
+    own = everybody(Graded(submissions, results, entries), members)
+    rows = gradebook.book(own.results, assignment, own.entries)
     gradebook.write_changes(out, rows)
-    gradebook.write(out, rows, submissions, assignment)  # now, for pages take a while
-    overview.write(gradebook.beside(out, "overview.html"), rows, results, assignment)
+    gradebook.write(out, rows, own.submissions, assignment)  # now, for pages take a while
+    learners = {name: submission.learner for name, submission in own.submissions.items()}
+    most = sum(assignment.most.values())
+    handed_back.write(out, rows, learners, most, handed.roster)
     pages = gradebook.beside(out, "feedback")
-    told = feedback.write(pages, rows, results, submissions, assignment, entries, jobs)
+    told = feedback.write(pages, rows, own.results, own.submissions, assignment, own.entries, jobs)
     if told.failed:
         for learner, reason in told.failed.items():
             rows[learner].flags.append(reason)
-        gradebook.write(out, rows, submissions, assignment)
-    if told.words:
-        page = gradebook.beside(out, "words.html")
-        words.write(page, by_hand(out), to_give, told.words, assignment)
+        gradebook.write(out, rows, own.submissions, assignment)
+    said = {
+        (members.get(name, name), question): cells for (name, question), cells in told.words.items()
+    }
+    if said:
+        words.write(gradebook.beside(out, "words.html"), by_hand(out), to_give, said, assignment)
     return rows
+
+
+class Graded(NamedTuple):
+    """What was graded, and what a person says of it."""
+
+    submissions: dict[str, Submission]
+    results: dict[str, Result]
+    entries: Entries
+
+
+def everybody(graded: Graded, members: Mapping[str, str]) -> Graded:
+    """The same, but that each group gives way to its `members`, who are mapped to it.
+
+    What a person says of a member goes before what she says of the group.
+    """
+    submissions, results = dict(graded.submissions), dict(graded.results)
+    given = dict(graded.entries.given)
+    for group in {*members.values()}:
+        submission, result = submissions.pop(group), results.pop(group)
+        for member in submission.learner.members:
+            submissions[member.name] = replace(submission, learner=member)
+            flags = [f"of the group {group}", *result.flags]
+            results[member.name] = replace(result, flags=flags)
+            for (name, question), entry in graded.entries.given.items():
+                if name == group:
+                    given.setdefault((member.name, question), entry)
+    return Graded(submissions, results, graded.entries._replace(given=given))
 
 
 def best(

@@ -28,6 +28,7 @@ TABLES = (
     "-feedback-canvas.zip",
     "-feedback-moodle.zip",
 )
+CANVAS_ITS, MOODLE_ITS = "Canvas", "Moodle"
 # Canvas's download is flat; source: lib/content_zipper.rb in instructure/canvas-lms.
 CANVAS = re.compile(
     r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:(?P<file>\d+)_.+|text\.html|link\.html)"
@@ -43,9 +44,11 @@ class Learner:
 
     name: str  # as it stands in the tables, where no two are alike
     number: str = ""  # by which the platform knows the learner
-    canvas: bool = False  # the platform is Canvas
+    platform: str = ""  # Canvas, Moodle, or none
     places: tuple[Path, ...] = ()  # folders, and files that lay loose
     flags: tuple[str, ...] = ()
+    row: int | None = None  # in the roster, if there is one
+    members: tuple["Learner", ...] = ()  # of a group
 
 
 class HandedIn(NamedTuple):
@@ -131,11 +134,11 @@ def file_number(path: Path) -> int:
 
 def whose(path: Path) -> Learner | None:
     """Whose a folder or a loose file is; None if it doesn't say."""
-    number, flags = "", []
-    canvas = False
+    number, platform, flags = "", "", []
     if match := by_platform(path):
-        name, number, canvas = match["name"], match["number"], match.re is CANVAS
-        if canvas and match["late"]:
+        name, number = match["name"], match["number"]
+        platform = CANVAS_ITS if match.re is CANVAS else MOODLE_ITS
+        if match.re is CANVAS and match["late"]:
             flags.append("handed in late, as its name says")
     elif path.suffix.lower() == ".ipynb" and not is_folder(path):
         name = path.stem
@@ -145,7 +148,7 @@ def whose(path: Path) -> Learner | None:
         return None
     if shown(name) != unicodedata.normalize("NFC", name):
         flags.append("its name, which holds odd signs or begins like a formula, is spelled out")
-    return Learner(shown(name), number, canvas, (path,), tuple(flags))
+    return Learner(shown(name), number, platform, (path,), tuple(flags))
 
 
 def shown(name: str) -> str:
