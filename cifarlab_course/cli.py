@@ -313,6 +313,9 @@ def grade(options: argparse.Namespace) -> int:
             f"{gradebook.beside(options.out, 'moodle.csv')}: {most} points are to be had, and "
             f"Moodle's maximum is {maximum}; set that to {most} before you upload it"
         )
+    for platform in ("canvas", "moodle"):
+        if (back := gradebook.beside(options.out, f"feedback-{platform}.zip")).exists():
+            print(f"{back}: all feedback, for {platform.capitalize()} to take back")
     if count := gradebook.changed(options.out):
         changes = gradebook.beside(options.out, "changes.csv")
         print(f"{changes}: points that differ from the last run's, {count} of them")

@@ -13,6 +13,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from cifarlab_course.grading import archive
@@ -94,6 +95,21 @@ def test_moodles_own_zip_is_graded_as_it_was_downloaded(tmp_path):
     assert {row["flags"] for row in table.values()} == {""}
     assert grading(zip_file)[1] == table  # from what is graded already
     assert not (tmp_path / "grades-changes.csv").read_text().count("\n") > 1
+
+
+def test_canvas_zip_without_names_has_a_row_for_each_of_its_own_signs(tmp_path):
+    files = {
+        "anon_aB3xZ_678901_assignment.ipynb": text("One"),
+        "LATE_anon_9kQ2w_678902_3_assignment.ipynb": text("Two"),
+        "anon_12345_678903_a.ipynb": text("A learner called Anon"),
+    }
+    done, table = grading(packed(tmp_path / "a.zip", files))
+    assert done.returncode == 0, done.stderr
+    assert {name: (row["number"], row["flags"]) for name, row in table.items()} == {
+        "anon": ("12345", ""),
+        "anon_9kQ2w": ("", "handed in late, as its name says"),
+        "anon_aB3xZ": ("", ""),
+    }
 
 
 OUTSIDE = ["../out.ipynb", "/out.ipynb", "ben/../../out.ipynb", "..\\out.ipynb", "ben/./a.ipynb"]
@@ -347,6 +363,8 @@ def test_moodles_grading_worksheet_comes_back_filled_and_else_as_it_was(tmp_path
     assert done.returncode == 0, done.stderr
     assert [*table] == ["Ada Byron", "Jörg Müller", "Zoë, née O'Neill"]
     assert table["Jörg Müller"]["flags"] == "nothing handed in"
+    late = "handed in late, as Moodle says: Submitted for grading - 2 days late"
+    assert table["Zoë, née O'Neill"]["flags"] == late
     before = read_table(roster)
     back = read_table(tmp_path / "grades-moodle.csv")
     assert [row["Grade"] for row in back] == ["", "0", "1,00"]  # two wait
@@ -513,3 +531,91 @@ def test_groups_that_cannot_be_used_are_told_in_a_sentence(said, told, tmp_path)
     done, _ = grading(tmp_path / "in", roster=roster, groups=groups)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+# --------------------------------------------------------------------------- feedback, taken back
+
+
+def inside(path: Path) -> dict[str, str]:
+    """The files of a zip, by their names."""
+    with zipfile.ZipFile(path) as made:
+        return {name: made.read(name).decode() for name in made.namelist()}
+
+
+def as_canvas_reads(name: str) -> tuple[str, str]:
+    """The user and the file that Canvas takes a name to be of: the first two whole numbers."""
+    user, file = [part for part in name.split("_") if part.isdigit()][:2]
+    return user, file
+
+
+def as_moodle_reads(name: str) -> tuple[str, str, str]:
+    """The participant, the plugin and the file's name that Moodle takes a name to be of."""
+    _, number, kind, plugin, rest = name.split("_", 4)
+    return number, f"{kind}_{plugin}", rest
+
+
+def test_canvas_gets_its_feedback_by_the_names_of_the_files_that_were_handed_in(tmp_path):
+    folder = tmp_path / "handed-in"
+    hand_in(folder / "lovelaceada_12345_678901_assignment.ipynb", "Ada")
+    hand_in(folder / "müllerjörg_LATE_12349_678902_my_copy_3.ipynb", "<b>Jörg</b>")
+    (folder / "hoppergrace_12347_678903_a.ipynb").write_text("{")  # can't be read
+    (folder / "noether_12350_text.html").write_text("<p>")  # no file to comment on
+    done, _ = grading(folder)
+    assert done.returncode == 0, done.stderr
+    assert "grades-feedback-canvas.zip: all feedback, for Canvas" in done.stdout
+    files = inside(tmp_path / "grades-feedback-canvas.zip")
+    assert {as_canvas_reads(name) for name in files} == {
+        ("12345", "678901"),
+        ("12349", "678902"),
+        ("12347", "678903"),
+    }
+    made = nbformat.reads(files["müllerjörg_LATE_12349_678902_my_copy_3.ipynb"], as_version=4)
+    nbformat.validate(made)
+    said = made.cells[0].outputs[0].data["text/html"]
+    assert said.startswith("<h1>Feedback for müllerjörg</h1>")
+    assert "Jörg" in said
+    assert "<script" not in said
+    assert not (tmp_path / "grades-feedback-moodle.zip").exists()
+
+
+def test_moodle_gets_its_feedback_by_participants_if_its_worksheet_says_who_they_are(tmp_path):
+    roster = csv_file(tmp_path / "worksheet.csv", MOODLE.replace("Ada Byron", "Ada_Byron"))
+    folder = tmp_path / "handed-in"
+    hand_in(folder / "Ada Byron_123_assignsubmission_file" / "assignment.ipynb", "Ada")
+    hand_in(folder / "Zoë née ONeill_125_assignsubmission_file" / "assignment.ipynb", "Zoë")
+    _, table = grading(folder, roster=roster)
+    assert table["Ada_Byron"]["flags"] == ""
+    files = inside(tmp_path / "grades-feedback-moodle.zip")
+    assert {as_moodle_reads(name) for name in files} == {
+        ("123", "assignfeedback_file", "feedback.html"),
+        ("125", "assignfeedback_file", "feedback.html"),
+    }
+    page = files["Zoë, née O'Neill_125_assignfeedback_file_feedback.html"]
+    assert page.startswith("<!doctype html>")
+    assert "Feedback for Zoë, née O&#x27;Neill" in page
+    grading(folder)  # without the worksheet, nobody knows that 123 is no group
+    assert not (tmp_path / "grades-feedback-moodle.zip").exists()
+
+
+def test_a_group_gets_its_feedback_once_from_canvas_and_nobody_elses(tmp_path):
+    gradebook = csv_file(tmp_path / "gradebook.csv", CANVAS)
+    groups = csv_file(tmp_path / "groups.csv", "id,group\n12345,Team Ä\n12346,Team Ä\n")
+    hand_in(tmp_path / "in" / "teamä_12346_678_a.ipynb", "We")
+    (tmp_path / "grades-by-hand.csv").write_text(
+        'learner,question,points,comment\nTeam Ä,why,2,Good\n"Lovelace, Ada",why,3,For Ada only\n'
+    )
+    done, table = grading(tmp_path / "in", roster=gradebook, groups=groups)
+    assert done.returncode == 0, done.stderr
+    assert table["Lovelace, Ada"]["total"] == "3"
+    assert table["Müller, Jörg (12346)"]["total"] == "2"
+    ((name, said),) = inside(tmp_path / "grades-feedback-canvas.zip").items()
+    assert name == "teamä_12346_678_a.ipynb"
+    assert "Feedback for Team Ä" in said and "Good" in said
+    assert "Ada only" not in said
+
+
+def test_a_number_that_may_be_a_groups_is_told(tmp_path):
+    roster = csv_file(tmp_path / "worksheet.csv", MOODLE)
+    hand_in(tmp_path / "in" / "Team Red_124_assignsubmission_file" / "a.ipynb")
+    _, table = grading(tmp_path / "in", roster=roster)
+    assert table["Jörg Müller"]["flags"] == "its files are called after 'Team Red'"

@@ -126,16 +126,25 @@ def grade(
     most = sum(assignment.most.values())
     handed_back.write(out, rows, learners, most, handed.roster)
     pages = gradebook.beside(out, "feedback")
-    told = feedback.write(pages, rows, own.results, own.submissions, assignment, own.entries, jobs)
+    with_groups = results | own.results  # they have pages, too
+    told = feedback.write(
+        pages,
+        gradebook.book(with_groups, assignment, own.entries),
+        with_groups,
+        submissions | own.submissions,
+        assignment,
+        own.entries,
+        jobs,
+    )
     if told.failed:
         for learner, reason in told.failed.items():
-            rows[learner].flags.append(reason)
+            if learner in rows:
+                rows[learner].flags.append(reason)
         gradebook.write(out, rows, own.submissions, assignment)
-    said = {
-        (members.get(name, name), question): cells for (name, question), cells in told.words.items()
-    }
+    said = {place: cells for place, cells in told.words.items() if place[0] in submissions}
     if said:
         words.write(gradebook.beside(out, "words.html"), by_hand(out), to_give, said, assignment)
+    handed_back.write_feedback(out, pages, submissions, own.submissions, handed.roster)
     return rows
 
 

@@ -33,6 +33,11 @@ CANVAS_ITS, MOODLE_ITS = "Canvas", "Moodle"
 CANVAS = re.compile(
     r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:(?P<file>\d+)_.+|text\.html|link\.html)"
 )
+# And so where it hides the names, whose five signs are no number.
+ANONYMOUS = re.compile(
+    r"(?P<late>LATE_)?(?P<name>anon_(?!\d{5}_)[A-Za-z0-9]{5})_(?P<number>)"
+    r"(?:(?P<file>\d+)_.+|text\.html|link\.html)"
+)
 # Moodle's has a folder for each learner and kind; source: mod/assign/classes/downloader.php in
 # moodle/moodle.
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_.*)?")
@@ -123,13 +128,15 @@ def holds_a_class(path: Path) -> bool:
 def by_platform(path: Path) -> re.Match | None:
     """What a learning platform says of a file or folder by its name."""
     match = MOODLE.fullmatch(path.name)
-    return match or (None if is_folder(path) else CANVAS.fullmatch(path.name))
+    if match or is_folder(path):
+        return match
+    return ANONYMOUS.fullmatch(path.name) or CANVAS.fullmatch(path.name)
 
 
 def file_number(path: Path) -> int:
     """The number that Canvas gave a file, greater than those before; 0 if it isn't from there."""
     match = by_platform(path)
-    return int(match["file"] or 0) if match and match.re is CANVAS else 0
+    return int(match["file"] or 0) if match and match.re is not MOODLE else 0
 
 
 def whose(path: Path) -> Learner | None:
@@ -137,8 +144,8 @@ def whose(path: Path) -> Learner | None:
     number, platform, flags = "", "", []
     if match := by_platform(path):
         name, number = match["name"], match["number"]
-        platform = CANVAS_ITS if match.re is CANVAS else MOODLE_ITS
-        if match.re is CANVAS and match["late"]:
+        platform = MOODLE_ITS if match.re is MOODLE else CANVAS_ITS
+        if platform == CANVAS_ITS and match["late"]:
             flags.append("handed in late, as its name says")
     elif path.suffix.lower() == ".ipynb" and not is_folder(path):
         name = path.stem

@@ -35,6 +35,7 @@ class Person(NamedTuple):
     number: str  # by which the platform knows her
     logins: tuple[str, ...]  # in small letters
     group: str = ""
+    late: str = ""  # as Moodle says in English
 
 
 @dataclass
@@ -121,7 +122,9 @@ def person(roster: Roster, number: int, row: list[str]) -> Person | None:
     if not (name or own or logins):
         return None
     name = name or roster.cell(row, *LOGINS, *MAILS) or own
-    return Person(number, name, own, tuple(sorted(logins)), roster.cell(row, *GROUPS))
+    status = roster.cell(row, "status")
+    late = status if re.search(r"\blate\b", status) else ""
+    return Person(number, name, own, tuple(sorted(logins)), roster.cell(row, *GROUPS), late)
 
 
 def with_groups(roster: Roster, groups: Roster, path: Path) -> Roster:
@@ -207,6 +210,9 @@ def matched(learners: Iterable[Learner], roster: Roster) -> list[Learner]:
             continue
         if learner.number and learner.platform == roster.platform:
             known = by_number.get(learner.number)  # it alone decides
+            if known and squashed(learner.name) not in ("participant", squashed(known.name)):
+                said = f"its files are called after {learner.name!r}"
+                learner = replace(learner, flags=(*learner.flags, said))
         else:
             known = find(learner.name)
         if known is None:
@@ -238,7 +244,10 @@ def named(one: Person, roster: Roster, names: Counter[str], learner: Learner) ->
     number, platform = learner.number, learner.platform
     if roster.platform or not number:
         number, platform = one.number, roster.platform
-    return replace(learner, name=name, number=number, platform=platform, row=one.row)
+    flags = learner.flags
+    if one.late and learner.places:
+        flags += (f"handed in late, as Moodle says: {one.late}",)
+    return replace(learner, name=name, number=number, platform=platform, flags=flags, row=one.row)
 
 
 def stranger(learner: Learner, names: Counter[str]) -> Learner:
