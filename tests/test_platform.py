@@ -354,6 +354,31 @@ def test_canvas_gradebook_as_roster_gives_everybody_a_row_and_canvas_its_own_col
     )
 
 
+def test_canvas_other_ways_to_write_its_gradebook_are_read(tmp_path):
+    """First and last names apart, semicolons, decimal commas, no names of the SIS."""
+    said = (
+        "LastName;FirstName;ID;SIS Login ID;Section;Notes;week4 (7)\n"
+        ";;;;;;Manual Posting\n"
+        "    Points Possible;;;;;;3,00\n"
+        "Lovelace;Ada;12345;ada;A;;1,50\nPelé;;12346;pele;A;;N/A\nStudent;Test;9;x;A;;\n"
+    )
+    roster = csv_file(tmp_path / "gradebook.csv", said)
+    hand_in(tmp_path / "in" / "pelé_12346_678901_a.ipynb")
+    done, table = grading(tmp_path / "in", "week4.csv", roster=roster)
+    assert done.returncode == 0, done.stderr
+    assert {name: row["number"] for name, row in table.items()} == {
+        "Lovelace, Ada": "12345",
+        "Pelé": "12346",
+    }
+    lines = (tmp_path / "week4-canvas.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert lines == [
+        "LastName,FirstName,ID,SIS Login ID,Section,week4 (7)",
+        "Points Possible,,,,,3",
+        "Lovelace,Ada,12345,ada,A,0",
+        "Pelé,,12346,pele,A,",
+    ]
+
+
 def test_moodles_grading_worksheet_comes_back_filled_and_else_as_it_was(tmp_path):
     roster = csv_file(tmp_path / "worksheet.csv", MOODLE)
     folder = tmp_path / "handed-in"
@@ -407,6 +432,10 @@ PLAIN = {
     "by name": ("name\nAda Lovelace\nJörg Müller\n", "Ada Lovelace"),
     "by name turned round": ('name\n"Lovelace, Ada"\nMüller\n', "ADA LOVELACE"),
     "by first and last name": ("First name\tSurname\nAda\tLovelace\n", "Lovelace Ada"),
+    "by the name as Canvas writes it": (
+        "name\nAda Lovelace\nJörg Müller\n",
+        "lovelaceada_12_34_a.ipynb",
+    ),
     "with an umlaut of a Mac": ("name\nAda Lo\u0308velace\n", "Ada L\u00f6velace"),
 }
 
@@ -414,7 +443,8 @@ PLAIN = {
 @pytest.mark.parametrize(("said", "folder"), PLAIN.values(), ids=PLAIN)
 def test_a_plain_table_matches_by_number_login_address_or_name(said, folder, tmp_path):
     roster = csv_file(tmp_path / "names.csv", said)
-    hand_in(tmp_path / "in" / folder / "a.ipynb")
+    place = tmp_path / "in" / folder
+    hand_in(place if place.suffix == ".ipynb" else place / "a.ipynb")
     done, table = grading(tmp_path / "in", roster=roster)
     assert done.returncode == 0, done.stderr
     assert len(table) == len(said.splitlines()) - 1
@@ -487,15 +517,16 @@ def test_each_member_of_a_group_has_its_points_and_a_page(tmp_path):
 def test_moodles_and_canvas_own_group_submissions_go_to_the_members(tmp_path):
     said = MOODLE.replace("Status,", "Status,Group,").replace('grading",', 'grading","Team_Ä",')
     said = said.replace('No submission",', 'No submission","Team_Ä",')
-    said = said.replace('late",', 'late","Other",')
+    said = said.replace('late",', 'late","Default group",')
     roster = csv_file(tmp_path / "worksheet.csv", said)
     hand_in(tmp_path / "in" / "Team Ä_55_assignsubmission_file" / "a.ipynb", "We")
+    hand_in(tmp_path / "in" / "Default group_assignsubmission_file" / "a.ipynb", "I")
     done, table = grading(tmp_path / "in", roster=roster)
     assert done.returncode == 0, done.stderr
     assert {name: (row["number"], row["waiting"]) for name, row in table.items()} == {
         "Ada Byron": ("123", "why"),
         "Jörg Müller": ("124", "why"),
-        "Zoë, née O'Neill": ("125", ""),
+        "Zoë, née O'Neill": ("125", "why"),
     }
     gradebook = csv_file(tmp_path / "gradebook.csv", CANVAS)
     groups = csv_file(

@@ -86,8 +86,6 @@ def grade(
     """
     if not unsafe and (reason := sandbox.refusal()):
         raise ValueError(reason)
-    if again and again not in handed.submissions:
-        raise ValueError(f"--again {again!r}: no submission is of that learner.")
     assignment, jobs = handed.assignment, jobs or cores()
     members = {
         member.name: name
@@ -95,6 +93,9 @@ def grade(
         for member in submission.learner.members
     }
     names = {*handed.submissions, *members}
+    if again and again not in names:
+        raise ValueError(f"--again {again!r}: no submission is of that learner.")
+    again = members.get(again, again)
     entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
     kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
 

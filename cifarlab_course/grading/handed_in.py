@@ -38,9 +38,9 @@ ANONYMOUS = re.compile(
     r"(?P<late>LATE_)?(?P<name>anon_(?!\d{5}_)[A-Za-z0-9]{5})_(?P<number>)"
     r"(?:(?P<file>\d+)_.+|text\.html|link\.html)"
 )
-# Moodle's has a folder for each learner and kind; source: mod/assign/classes/downloader.php in
-# moodle/moodle.
-MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_.*)?")
+# Moodle's has a folder for each learner or group and kind, and no number for those who are in no
+# group; source: mod/assign/classes/downloader.php in moodle/moodle.
+MOODLE = re.compile(r"(?P<name>.+?)(?:_(?P<number>\d+))?_assignsubmission_[a-z]+(?:_.*)?")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def whose(path: Path) -> Learner | None:
     """Whose a folder or a loose file is; None if it doesn't say."""
     number, platform, flags = "", "", []
     if match := by_platform(path):
-        name, number = match["name"], match["number"]
+        name, number = match["name"], match["number"] or ""
         platform = MOODLE_ITS if match.re is MOODLE else CANVAS_ITS
         if platform == CANVAS_ITS and match["late"]:
             flags.append("handed in late, as its name says")

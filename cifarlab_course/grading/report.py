@@ -24,6 +24,8 @@ def table(
         counts = within(learner, path) if path else ""
         others = ", ".join(submission.others[:MOST]) + ", …" * (len(submission.others) > MOST)
         said = [submission.reason] * bool(submission.reason) + list(submission.flags)
+        if learner.members:
+            said.append(f"members: {', '.join(member.name for member in learner.members)}")
         rows.append([name, learner.number, counts, others, "; ".join(said)])
     rows += [["", "", "", name, "no learner's"] for name in handed.left]
     rows += [["", "", "", shown(note.name), note.said] for note in notes]

@@ -21,7 +21,7 @@ NUMBERS = ("number", "id", "student number", "student id", "id number")
 LOGINS = ("login", "username", "user name", "sis login id", "sis user id", "id number")
 MAILS = ("email address", "email", "e-mail", "mail")
 NAMES = ("name", "full name", "student", "learner")
-GROUPS = ("group", "groups", "team")
+GROUPS = ("group", "team")  # "groups", as Moodle lists participants, may be anything
 # Canvas's rows that are no learner's: the points possible, and one that says what is hidden.
 NO_LEARNER = re.compile(r"\s*(Points Possible.*|Muted|Manual Posting.*)?\s*", re.IGNORECASE)
 TEST_STUDENT = "Student, Test"
@@ -160,6 +160,12 @@ def squashed(name: str) -> str:
     return "".join(re.findall(r"[^\W_]", plain))
 
 
+def turned(name: str) -> set[str]:
+    """The same, whichever of its words comes first: Canvas puts the last name there."""
+    plain = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", name).casefold())
+    return {"".join(plain[place:] + plain[:place]) for place in range(len(plain))}
+
+
 def before_at(address: str) -> str:
     """What stands before the "@" of an address."""
     return address.partition("@")[0]
@@ -175,10 +181,10 @@ def finder(people: Iterable[Person]) -> Callable[[str], Person | None]:
         (squashed, {}),
     ]
     for one in people:
-        keys = [[one.number], one.logins, [before_at(login) for login in one.logins]]
-        keys += [[words(one.name)], [squashed(one.name)]]
+        keys = [{one.number}, {*one.logins}, {before_at(login) for login in one.logins}]
+        keys += [{words(one.name)}, turned(one.name)]
         for (_, table), own in zip(tables, keys, strict=True):
-            for key in {*own} - {""}:
+            for key in own - {""}:
                 table.setdefault(key, []).append(one)
 
     def find(said: str) -> Person | None:
@@ -204,17 +210,18 @@ def matched(learners: Iterable[Learner], roster: Roster) -> list[Learner]:
     of_group: dict[str, list[Learner]] = {}
     strangers = []
     for learner in learners:
-        known = None
         if group := groups.get(words(learner.name)) or squashed_group(learner.name, groups):
             of_group.setdefault(group, []).append(learner)
             continue
+        numbered = by_number.get(learner.number)
+        alike = numbered and squashed(learner.name) in {"participant", *turned(numbered.name)}
         if learner.number and learner.platform == roster.platform:
-            known = by_number.get(learner.number)  # it alone decides
-            if known and squashed(learner.name) not in ("participant", squashed(known.name)):
+            known = numbered  # its number alone decides
+            if known and not alike:
                 said = f"its files are called after {learner.name!r}"
                 learner = replace(learner, flags=(*learner.flags, said))
         else:
-            known = find(learner.name)
+            known = numbered if alike else find(learner.name)
         if known is None:
             strangers.append(stranger(learner, names))
         else:
