@@ -264,6 +264,8 @@ def test_of_several_notebooks_the_one_counts_that_the_rule_says(rule, graded, tm
     files = {f"ada/{name}.ipynb": solved(name, right) for name, right in kinds.items()}
     zip_file = packed(tmp_path / "a.zip", files)
     done, table = grading(zip_file, counts=rule, jobs=1)
+    (read,) = read_table(tmp_path / "grades-read.csv")
+    assert (repr(graded) in read["notes"]) == (rule != "best")
     assert done.returncode == 0, done.stderr
     assert repr(graded) in table["ada"]["flags"]
     assert (table["ada"]["total"] == table["ada"]["most"]) == (rule == "best")
@@ -289,7 +291,7 @@ def test_a_rule_that_is_none_is_answered_with_those_there_are(tmp_path):
 # ------------------------------------------------------------------------------------ the roster
 
 CANVAS = """\
-\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,grades (4711),Other (12),Final Score
+\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,grades (4711),"Other; more (12)",Final Score
 ,,,,,Manual Posting,,
     Points Possible,,,,,3.00,10.00,(read only)
 "Lovelace, Ada",12345,S1,ada@uni.example,"Group 1, Monday",,8.00,80
@@ -357,10 +359,10 @@ def test_canvas_gradebook_as_roster_gives_everybody_a_row_and_canvas_its_own_col
 def test_canvas_other_ways_to_write_its_gradebook_are_read(tmp_path):
     """First and last names apart, semicolons, decimal commas, no names of the SIS."""
     said = (
-        "LastName;FirstName;ID;SIS Login ID;Section;Notes;week4 (7)\n"
+        "LastName;FirstName;ID;SIS Login ID;Section;Number;week4 (7)\n"
         ";;;;;;Manual Posting\n"
         "    Points Possible;;;;;;3,00\n"
-        "Lovelace;Ada;12345;ada;A;;1,50\nPelé;;12346;pele;A;;N/A\nStudent;Test;9;x;A;;\n"
+        "Lovelace;Ada;12345;ada;A;4;1,50\nPelé;;12346;pele;A;;N/A\nStudent;Test;9;x;A;;\n"
     )
     roster = csv_file(tmp_path / "gradebook.csv", said)
     hand_in(tmp_path / "in" / "pelé_12346_678901_a.ipynb")
@@ -472,6 +474,7 @@ def test_of_two_with_one_name_nobody_is_taken_for_the_other(tmp_path):
     [
         ("Teilnehmer,Bewertung\nAda,3\n", "no column of names, logins or numbers"),
         ("name,login\n", "names no learner"),
+        ("Identifier,Full name\nParticipant 7,Ada\n", "no column 'Grade'"),
         ("", "no column of names, logins or numbers"),
         ("name,number\nAda,7\nBen,7\n", "2 rows with the number 7; keep one"),
         ("name\nJ\xf6rg\n", "not in UTF-8"),
@@ -643,6 +646,19 @@ def test_a_group_gets_its_feedback_once_from_canvas_and_nobody_elses(tmp_path):
     assert name == "teamä_12346_678_a.ipynb"
     assert "Feedback for Team Ä" in said and "Good" in said
     assert "Ada only" not in said
+
+
+def test_two_of_one_name_from_moodle_are_told_apart_by_its_worksheet(tmp_path):
+    roster = csv_file(tmp_path / "worksheet.csv", MOODLE.replace("Ada Byron", "Jörg Müller"))
+    for number in (123, 124):
+        place = tmp_path / "in" / f"Jörg Müller_{number}_assignsubmission_file" / "a.ipynb"
+        hand_in(place, f"from {number}")
+    _, table = grading(tmp_path / "in", roster=roster)
+    assert {name: (row["number"], row["flags"]) for name, row in table.items()} == {
+        "Jörg Müller (123)": ("123", ""),
+        "Jörg Müller (124)": ("124", ""),
+        "Zoë, née O'Neill": ("125", "nothing handed in"),
+    }
 
 
 def test_a_number_that_may_be_a_groups_is_told(tmp_path):

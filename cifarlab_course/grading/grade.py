@@ -154,7 +154,9 @@ def chosen(folder: Folder, assignment: Assignment, counts: str = "answered") -> 
     else:
         start = 1 if counts == "last" else 0
         counted = max(able, key=lambda candidate: candidate.order[start:])
-    if folder.notebooks > 1:
+    if counts == "best" and len(able) > 1:
+        flags.append(f"{folder.notebooks} notebooks; all are graded, the best counts")
+    elif folder.notebooks > 1:
         rule = f", the {counts}" if counts in ("first", "last") else ""
         flags.append(f"{folder.notebooks} notebooks; graded {counted.path.name!r}{rule}")
     return submission_of(folder, counted, [*flags, *folder.reasons])

@@ -126,7 +126,8 @@ def read_table(path: Path) -> tuple[str, list[list[str]]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8; save it as 'CSV UTF-8'.") from error
     first = text.partition("\n")[0]
-    sign = next((sign for sign in ";\t" if sign in first), ",")
+    columns = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in ",;\t"}
+    sign = max(columns, key=columns.__getitem__)
     return sign, list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
 
 

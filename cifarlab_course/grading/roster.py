@@ -84,6 +84,8 @@ def read(path: Path) -> Roster:
         roster.platform = CANVAS_ITS
     elif roster.column("identifier") is not None:
         roster.platform = MOODLE_ITS
+        if roster.column("grade") is None:
+            raise ValueError(f"{path} has no column 'Grade', which Moodle's worksheet has.")
     elif roster.column(*NAMES, "last name", "surname", *LOGINS, *MAILS, *NUMBERS) is None:
         raise ValueError(
             f"{path} has no column of names, logins or numbers, but {', '.join(header[:5])}. Take "
@@ -105,12 +107,13 @@ def person(roster: Roster, number: int, row: list[str]) -> Person | None:
     """Who a row is of; None if it is nobody's."""
     first = roster.cell(row, "firstname", "first name")
     last = roster.cell(row, "lastname", "last name", "surname")
-    name = roster.cell(row, *NAMES) or ", ".join(filter(None, (last, first)))
+    canvas = roster.platform == CANVAS_ITS
+    # Canvas's gradebook may have columns of a teacher's own, of any name.
+    name = roster.cell(row, *(("student",) if canvas else NAMES))
+    name = name or ", ".join(filter(None, (last, first)))
     logins = {roster.cell(row, each).lower() for each in (*LOGINS, *MAILS)}
-    own = roster.cell(row, *NUMBERS)
-    if roster.platform == CANVAS_ITS and (
-        (not own and NO_LEARNER.fullmatch(name)) or name == TEST_STUDENT
-    ):
+    own = roster.cell(row, *(("id",) if canvas else NUMBERS))
+    if canvas and (name == TEST_STUDENT or (not own and NO_LEARNER.fullmatch(name))):
         return None
     if roster.platform == MOODLE_ITS:
         identifier = roster.cell(row, "identifier")
@@ -210,18 +213,19 @@ def matched(learners: Iterable[Learner], roster: Roster) -> list[Learner]:
     of_group: dict[str, list[Learner]] = {}
     strangers = []
     for learner in learners:
-        if group := groups.get(words(learner.name)) or squashed_group(learner.name, groups):
+        called = learner.name.removesuffix(f" ({learner.number or 'no number'})")  # `merged`'s
+        if group := groups.get(words(called)) or squashed_group(called, groups):
             of_group.setdefault(group, []).append(learner)
             continue
         numbered = by_number.get(learner.number)
-        alike = numbered and squashed(learner.name) in {"participant", *turned(numbered.name)}
+        alike = numbered and squashed(called) in {"participant", *turned(numbered.name)}
         if learner.number and learner.platform == roster.platform:
             known = numbered  # its number alone decides
             if known and not alike:
-                said = f"its files are called after {learner.name!r}"
+                said = f"its files are called after {called!r}"
                 learner = replace(learner, flags=(*learner.flags, said))
         else:
-            known = numbered if alike else find(learner.name)
+            known = numbered if alike else find(called)
         if known is None:
             strangers.append(stranger(learner, names))
         else:
