@@ -88,7 +88,7 @@ assignment: .venv/all ## Make an assignment and its key: make assignment EXERCIS
 		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
 # What learners may use besides (EXTRA) leaves the versions of all else as they are.
-grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+grade: .venv/all ## Grade a folder or a zip of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
 ifneq ($(EXTRA),)
 	@$(BIN)/pip freeze --exclude-editable > .venv/frozen.txt
 	$(BIN)/pip install --quiet --constraint .venv/frozen.txt $(EXTRA)

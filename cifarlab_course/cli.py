@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--out", type=Path, required=True, help="a folder, such as week4")
     make.add_argument("--title", default="Assignment", help="the notebook's heading")
     make.add_argument("--open", type=Path, metavar="FILE", help="open questions, as Markdown")
-    mark = command("grade", grade, "Grade a folder of submissions, each in a sandbox.")
+    mark = command("grade", grade, "Grade submissions, each in a sandbox.")
     mark.add_argument(
         "exercises",
         nargs="*",
@@ -257,7 +257,7 @@ def assignment(options: argparse.Namespace) -> None:
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Grade a folder of submissions."""
+    """Grade submissions, or only say how they are read."""
     from cifarlab_course.grading import (
         archive,
         batch,
