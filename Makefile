@@ -20,7 +20,7 @@ endif
 
 # What a caller names goes by the environment: a shell would read its quotes and backticks, and make
 # its dollars.
-NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE LIBRARIES ONLY
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS ROSTER GROUPS_FILE COUNTS LOOK TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE LIBRARIES ONLY
 $(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
 export $(NAMED)
 
@@ -88,12 +88,14 @@ assignment: .venv/all ## Make an assignment and its key: make assignment EXERCIS
 		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
 # What learners may use besides (EXTRA) leaves the versions of all else as they are.
-grade: .venv/all ## Grade a folder of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
+grade: .venv/all ## Grade a folder or a zip of submissions, each in a sandbox: make grade SUBMISSIONS=... OUT=week4.csv
 ifneq ($(EXTRA),)
 	@$(BIN)/pip freeze --exclude-editable > .venv/frozen.txt
 	$(BIN)/pip install --quiet --constraint .venv/frozen.txt $(EXTRA)
 endif
 	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
+		$${ROSTER:+--roster "$$ROSTER"} $${GROUPS_FILE:+--groups "$$GROUPS_FILE"} $${COUNTS:+--counts "$$COUNTS"} \
+		$$([ "$${LOOK:-0}" = 0 ] || echo --look) \
 		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
 		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"} $${AGAIN:+--again "$$AGAIN"} $${OPEN:+--open "$$OPEN"}
 

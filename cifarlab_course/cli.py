@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--out", type=Path, required=True, help="a folder, such as week4")
     make.add_argument("--title", default="Assignment", help="the notebook's heading")
     make.add_argument("--open", type=Path, metavar="FILE", help="open questions, as Markdown")
-    mark = command("grade", grade, "Grade a folder of submissions, each in a sandbox.")
+    mark = command("grade", grade, "Grade submissions, each in a sandbox.")
     mark.add_argument(
         "exercises",
         nargs="*",
@@ -106,7 +106,11 @@ def parser() -> argparse.ArgumentParser:
         help="open questions, as Markdown; read only where exercises are named",
     )
     mark.add_argument(
-        "--submissions", type=Path, required=True, help="a folder of folders or notebooks"
+        "--submissions",
+        type=Path,
+        required=True,
+        metavar="PLACE",
+        help="a folder of folders or notebooks, or a learning platform's zip",
     )
     mark.add_argument("--out", type=table, required=True, help="the table, such as week4.csv")
     mark.add_argument(
@@ -118,6 +122,22 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--jobs", type=number(1, MOST_JOBS), help="submissions at a time (one for each processor)"
+    )
+    mark.add_argument("--look", action="store_true", help="only say how what was handed in is read")
+    mark.add_argument(
+        "--counts",
+        choices=["answered", "last", "first", "best"],
+        default="answered",
+        help="which of a learner's notebooks (the one with most answers)",
+    )
+    mark.add_argument(
+        "--roster",
+        type=Path,
+        metavar="FILE",
+        help="who should hand in: Canvas's gradebook, Moodle's grading worksheet, or names, as CSV",
+    )
+    mark.add_argument(
+        "--groups", type=Path, metavar="FILE", help="CSV with the columns learner and group"
     )
     mark.add_argument("--again", default="", metavar="LEARNER", help="one to be graded anew")
     mark.add_argument(
@@ -237,37 +257,68 @@ def assignment(options: argparse.Namespace) -> None:
 
 
 def grade(options: argparse.Namespace) -> int:
-    """Grade a folder of submissions."""
-    from cifarlab_course.grading import batch, gradebook, handed_in
+    """Grade submissions, or only say how they are read."""
+    from cifarlab_course.grading import (
+        archive,
+        batch,
+        gradebook,
+        handed_back,
+        handed_in,
+        report,
+        roster,
+    )
     from cifarlab_course.grading.judge import NotStarted
 
     code = secret(options)
-    learners, notes = handed_in.look(options.submissions)
-    for note in notes:
-        print(f"{options.submissions}: {note}", file=sys.stderr)
-    try:
-        rows = batch.grade(
-            learners,
+    people = roster.of_files(options.roster, options.groups)
+    with archive.unpacked(options.submissions) as (folder, odd):
+        handed = handed_in.look(folder, options.submissions)
+        for note in handed.notes:
+            print(f"{options.submissions}: {note}", file=sys.stderr)
+        read = batch.read(
+            handed.learners,
             code,
-            options.out,
             exercises=options.exercises,
             questions=options.open,
-            seconds=options.timeout,
+            counts=options.counts,
             jobs=options.jobs,
-            again=options.again,
-            unsafe=options.unsafe,
+            roster=people,
         )
-    except NotStarted as error:
-        raise ValueError(str(error)) from error
-    except KeyboardInterrupt as stopped:
-        names = f" while it graded {stopped}" if str(stopped) else ""
-        print(f"course grade: stopped{names}; the same command goes on from here.", file=sys.stderr)
-        return 130
+        table = report.table(read.submissions, handed, odd)
+        report.write(gradebook.beside(options.out, "read.csv"), table)
+        print(f"{report.in_short(table)}\n{gradebook.beside(options.out, 'read.csv')}: all of it")
+        if options.look:
+            return 0
+        try:
+            rows = batch.grade(
+                read,
+                options.out,
+                seconds=options.timeout,
+                jobs=options.jobs,
+                again=options.again,
+                unsafe=options.unsafe,
+            )
+        except NotStarted as error:
+            raise ValueError(str(error)) from error
+        except KeyboardInterrupt as stopped:
+            names = f" while it graded {stopped}" if str(stopped) else ""
+            told = f"stopped{names}; the same command goes on from here."
+            print(f"course grade: {told}", file=sys.stderr)
+            return 130
     flagged = sum(bool(row.flags) for row in rows.values())
     print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    most = sum(read.assignment.most.values())
+    if read.roster and (maximum := handed_back.other_maximum(read.roster, most)):
+        print(
+            f"{gradebook.beside(options.out, 'moodle.csv')}: {most} points are to be had, and "
+            f"Moodle's maximum is {maximum}; set that to {most} before you upload it"
+        )
+    for platform in ("canvas", "moodle"):
+        if (back := gradebook.beside(options.out, f"feedback-{platform}.zip")).exists():
+            print(f"{back}: all feedback, for {platform.capitalize()} to take back")
     if count := gradebook.changed(options.out):
-        table = gradebook.beside(options.out, "changes.csv")
-        print(f"{table}: points that differ from the last run's, {count} of them")
+        changes = gradebook.beside(options.out, "changes.csv")
+        print(f"{changes}: points that differ from the last run's, {count} of them")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
             f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "

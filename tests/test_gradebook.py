@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab_course.grading import assignment, feedback, grade, gradebook, reader, submission
+from cifarlab_course.grading import (
+    assignment,
+    feedback,
+    grade,
+    gradebook,
+    handed_back,
+    reader,
+    submission,
+)
 from cifarlab_course.grading.handed_in import Learner
 from cifarlab_course.grading.judge import Mark
 from tests.submissions import ASKED, SECRET, Draft, rows, save
@@ -299,7 +307,10 @@ def write(out, read):
     """All tables; the rows of the first."""
     by_hand = gradebook.beside(out, "by-hand.csv")
     gradebook.write_by_hand(by_hand, RESULTS, ASKED, read)
-    gradebook.write(out, gradebook.book(RESULTS, ASKED, read), SUBMISSIONS, ASKED)
+    book = gradebook.book(RESULTS, ASKED, read)
+    gradebook.write(out, book, SUBMISSIONS, ASKED)
+    learners = {name: submission.learner for name, submission in SUBMISSIONS.items()}
+    handed_back.write(out, book, learners, sum(ASKED.most.values()))
     return rows(out)
 
 

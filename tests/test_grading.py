@@ -198,10 +198,10 @@ def test_unsafe_grades_without_a_sandbox_and_still_keeps_the_secret(tmp_path):
 def test_grading_can_be_called_and_gives_back_what_its_table_holds(tmp_path):
     save(Draft(), tmp_path / "handed-in" / "anna" / "assignment.ipynb")
     (tmp_path / "handed-in" / "ben").mkdir()
-    learners, notes = handed_in.look(tmp_path / "handed-in")
+    learners, notes, _ = handed_in.look(tmp_path / "handed-in")
     assert notes == []
     out = tmp_path / "grades.csv"
-    graded = batch.grade(learners, SECRET, out, unsafe=True, jobs=1)
+    graded = batch.grade(batch.read(learners, SECRET), out, unsafe=True, jobs=1)
     table = rows(out)
     assert [*graded] == [*table] == ["anna", "ben"]
     assert all(f"{row.total:g}" == table[name]["total"] for name, row in graded.items())

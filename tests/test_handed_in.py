@@ -51,7 +51,12 @@ def grading(folder: Path, out="grades.csv", **options):
     done = run(
         "grade",
         "--unsafe",
-        *(part for name, value in words.items() for part in (f"--{name}", value)),
+        *(
+            part
+            for name, value in words.items()
+            for part in (f"--{name}", value)
+            if part is not None
+        ),
     )
     return done, rows(out) if out.exists() else {}
 
@@ -168,9 +173,10 @@ def test_one_learner_with_folders_of_their_own_is_one_learner(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("week4.zip", "unpack it, and name its folder"), ("no", "no such folder")]
+    ("name", "told"),
+    [("week4.zip", "no zip that can be read"), ("no", "no such folder, and no zip")],
 )
-def test_submissions_that_are_no_folder_are_told_what_to_do(tmp_path, name, told):
+def test_submissions_that_are_neither_folder_nor_zip_are_told_what_to_do(tmp_path, name, told):
     save("x", tmp_path / "week4.zip")
     done, _ = grading(tmp_path / name)
     assert done.returncode == 2
@@ -441,14 +447,13 @@ def test_odd_metadata_costs_nobody_a_point(where, odd):
 class Busy:
     """A runner on a machine so busy that every second answer runs out of time."""
 
+    lasting = False
+
     def __init__(self, troubles):
         self.troubles = troubles
         self.seconds = 30
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
+    def stop(self):
         pass
 
     def run(self, cells, checks, asked, *unused):
@@ -457,11 +462,11 @@ class Busy:
 
 def batch(folder, kept, troubles, again=""):
     """Grade what lies there; the flags of each learner."""
-    learners, _ = handed_in.look(folder)
+    learners = handed_in.look(folder).learners
     found = [grade.chosen(grade.opened(learner), SOFTMAX) for learner in learners]
     options = {"seconds": 30, "jobs": 1, "again": again}
     kept = grade.Kept(kept)
-    results = grade.grade(found, SOFTMAX, kept, lambda: Busy(troubles), **options)
+    results = grade.grade(found, SOFTMAX, kept, lambda imports: Busy(troubles), **options)
     return {name: result.flags for name, result in results.items()}
 
 

@@ -1,80 +1,197 @@
 """The flow of grading: from a folder of submissions to tables and pages, step by step."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from cifarlab_course.grading import feedback, gradebook, overview, sandbox, words
+from cifarlab_course.grading import feedback, gradebook, handed_back, overview, sandbox, words
 from cifarlab_course.grading import grade as grading
-from cifarlab_course.grading.assignment import make, read_open
-from cifarlab_course.grading.gradebook import Row
+from cifarlab_course.grading.assignment import Assignment, make, read_open
+from cifarlab_course.grading.grade import Result, Submission
+from cifarlab_course.grading.gradebook import Entries, Row
 from cifarlab_course.grading.handed_in import Learner
+from cifarlab_course.grading.roster import Roster, matched
 
 
-def grade(
+class Read(NamedTuple):
+    """What was handed in, read and not yet graded."""
+
+    assignment: Assignment
+    submissions: dict[str, Submission]  # the notebook that counts, by its learner's name
+    rivals: dict[str, list[Submission]]  # all of a learner's, where the best shall count
+    roster: Roster | None = None
+
+
+def read(
     learners: Sequence[Learner],
     secret: str,
-    out: Path,
     *,
     exercises: Sequence[str] = (),
     questions: Path | None = None,
-    seconds: float = 30,
+    counts: str = "answered",
     jobs: int | None = None,
-    again: str = "",
-    unsafe: bool = False,
-) -> dict[str, Row]:
-    """Grade what `learners` handed in; their rows, which `out` holds as a table.
+    roster: Roster | None = None,
+) -> Read:
+    """Read what `learners` handed in, and find the notebook that `counts` (`grade.COUNTS`).
 
-    Beside `out` lie the table for Canvas, the results so far, from which the same call goes on,
-    the table of what a person enters (`by_hand`), whose points differ from those that `out` held
-    before, a page on the whole class, one of all answers in words and one for each learner.
+    If there is a `roster`, everybody on it is a learner, and its groups are each one.
 
     The assignment is the one that most notebooks name, or that of `exercises` and of the open
-    `questions` in a file. An answer has so many `seconds` an attempt, `jobs` submissions are graded
-    at a time (one for each processor), the learner `again` anew. `unsafe`: in no sandbox.
+    `questions` in a file.
 
-    Raises: ValueError if there is no sandbox, or no assignment of this `secret`; OSError if a
-    table can't be written. And what `grade.grade` raises.
+    Raises: ValueError if there is no assignment of this `secret`.
     """
-    if not unsafe and (reason := sandbox.refusal()):
-        raise ValueError(reason)
-    if again and again not in {learner.name for learner in learners}:
-        raise ValueError(f"--again {again!r}: no submission is of that learner.")
-    jobs = jobs or cores()
-    with ThreadPoolExecutor(jobs) as pool:
+    if roster:
+        learners = matched(learners, roster)
+    with ThreadPoolExecutor(jobs or cores()) as pool:
         folders = list(pool.map(grading.opened, learners))
     if exercises:
         assignment = make(exercises, secret, read_open(questions) if questions else [])
     else:
         assignment = grading.assignment_of(folders, secret)
-    names = {learner.name for learner in learners}
-    entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
-    submissions = {folder.learner.name: grading.chosen(folder, assignment) for folder in folders}
-    results = grading.grade(
-        list(submissions.values()),
+    names = [folder.learner.name for folder in folders]
+    chosen = [grading.chosen(folder, assignment, counts) for folder in folders]
+    rivals = [grading.rivals(folder, assignment) for folder in folders if counts == "best"]
+    return Read(
         assignment,
-        grading.Kept(gradebook.beside(out, "results.jsonl")),
-        lambda imports: sandbox.runner(seconds, imports, unsafe=unsafe),
-        seconds=seconds,
-        jobs=jobs,
-        again=again,
+        dict(zip(names, chosen, strict=True)),
+        {name: found for name, found in zip(names, rivals, strict=False) if found},
+        roster,
     )
+
+
+def grade(
+    handed: Read,
+    out: Path,
+    *,
+    seconds: float = 30,
+    jobs: int | None = None,
+    again: str = "",
+    unsafe: bool = False,
+) -> dict[str, Row]:
+    """Grade what was read; the learners' rows, which `out` holds as a table.
+
+    Beside `out` lie the table for Canvas, the results so far, from which the same call goes on,
+    the table of what a person enters (`by_hand`), whose points differ from those that `out` held
+    before, a page on the whole class, one of all answers in words and one for each learner.
+
+    An answer has so many `seconds` an attempt, `jobs` submissions are graded at a time (one for
+    each processor), the learner `again` anew. `unsafe`: in no sandbox.
+
+    Raises: ValueError if there is no sandbox; OSError if a table can't be written. And what
+    `grade.grade` raises.
+    """
+    if not unsafe and (reason := sandbox.refusal()):
+        raise ValueError(reason)
+    assignment, jobs = handed.assignment, jobs or cores()
+    members = {
+        member.name: name
+        for name, submission in handed.submissions.items()
+        for member in submission.learner.members
+    }
+    names = {*handed.submissions, *members}
+    if again and again not in names:
+        raise ValueError(f"--again {again!r}: no submission is of that learner.")
+    again = members.get(again, again)
+    entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
+    kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
+
+    def graded(submissions: Collection[Submission]) -> dict[str, Result]:
+        return grading.grade(
+            list(submissions),
+            assignment,
+            kept,
+            lambda imports: sandbox.runner(seconds, imports, unsafe=unsafe),
+            seconds=seconds,
+            jobs=jobs,
+            again=again,
+        )
+
+    submissions = handed.submissions | best(handed, graded)
+    results = graded(submissions.values())
     to_give = gradebook.write_by_hand(by_hand(out), results, assignment, entries)
-    rows = gradebook.book(results, assignment, entries)
+    overview.write(
+        gradebook.beside(out, "overview.html"),
+        gradebook.book(results, assignment, entries),
+        results,
+        assignment,
+    )
+    own = everybody(Graded(submissions, results, entries), members)
+    rows = gradebook.book(own.results, assignment, own.entries)
     gradebook.write_changes(out, rows)
-    gradebook.write(out, rows, submissions, assignment)  # now, for pages take a while
-    overview.write(gradebook.beside(out, "overview.html"), rows, results, assignment)
+    gradebook.write(out, rows, own.submissions, assignment)  # now, for pages take a while
+    learners = {name: submission.learner for name, submission in own.submissions.items()}
+    most = sum(assignment.most.values())
+    handed_back.write(out, rows, learners, most, handed.roster)
     pages = gradebook.beside(out, "feedback")
-    told = feedback.write(pages, rows, results, submissions, assignment, entries, jobs)
+    with_groups = results | own.results  # they have pages, too
+    told = feedback.write(
+        pages,
+        gradebook.book(with_groups, assignment, own.entries),
+        with_groups,
+        submissions | own.submissions,
+        assignment,
+        own.entries,
+        jobs,
+    )
     if told.failed:
         for learner, reason in told.failed.items():
-            rows[learner].flags.append(reason)
-        gradebook.write(out, rows, submissions, assignment)
-    if told.words:
-        page = gradebook.beside(out, "words.html")
-        words.write(page, by_hand(out), to_give, told.words, assignment)
+            if learner in rows:
+                rows[learner].flags.append(reason)
+        gradebook.write(out, rows, own.submissions, assignment)
+    said = {place: cells for place, cells in told.words.items() if place[0] in submissions}
+    if said:
+        words.write(gradebook.beside(out, "words.html"), by_hand(out), to_give, said, assignment)
+    handed_back.write_feedback(out, pages, submissions, own.submissions, handed.roster)
     return rows
+
+
+class Graded(NamedTuple):
+    """What was graded, and what a person says of it."""
+
+    submissions: dict[str, Submission]
+    results: dict[str, Result]
+    entries: Entries
+
+
+def everybody(graded: Graded, members: Mapping[str, str]) -> Graded:
+    """The same, but that each group gives way to its `members`, who are mapped to it.
+
+    What a person says of a member goes before what she says of the group.
+    """
+    submissions, results = dict(graded.submissions), dict(graded.results)
+    given = dict(graded.entries.given)
+    for group in {*members.values()}:
+        submission, result = submissions.pop(group), results.pop(group)
+        for member in submission.learner.members:
+            submissions[member.name] = replace(submission, learner=member)
+            flags = [f"of the group {group}", *result.flags]
+            results[member.name] = replace(result, flags=flags)
+            for (name, question), entry in graded.entries.given.items():
+                if name == group:
+                    given.setdefault((member.name, question), entry)
+    return Graded(submissions, results, graded.entries._replace(given=given))
+
+
+def best(
+    handed: Read, graded: Callable[[Collection[Submission]], dict[str, Result]]
+) -> dict[str, Submission]:
+    """Of each learner with several notebooks, where the best shall count, that one.
+
+    Of two that earn as much it is the one with more answers, then the later one.
+    """
+    everyone = [rival for rivals in handed.rivals.values() for rival in rivals]
+    results = graded(everyone) if everyone else {}
+    found = {}
+    for name, rivals in handed.rivals.items():
+        points = [grading.earned(results[rival.learner.name]) for rival in rivals]
+        last = len(points) - 1 - points[::-1].index(max(points))
+        learner = handed.submissions[name].learner
+        found[name] = replace(rivals[last], learner=learner)
+    return found
 
 
 def by_hand(out: Path) -> Path:

@@ -59,6 +59,11 @@ def file_name(learner: str) -> str:
     return f"{cut}-{hashlib.sha256(data).hexdigest()[:8]}.html"
 
 
+def body(page: str) -> str:
+    """What a page says, without what a browser needs to show it alone."""
+    return page.partition("<main>\n")[2].rpartition("\n</main>")[0]
+
+
 class Told(NamedTuple):
     """What came of writing the pages."""
 

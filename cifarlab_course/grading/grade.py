@@ -27,7 +27,7 @@ from cifarlab._files import replacing
 from cifarlab_course.exercises.master import Exercise, hidden_steps
 from cifarlab_course.grading.alike import structure
 from cifarlab_course.grading.assignment import Assignment, bare, from_line
-from cifarlab_course.grading.handed_in import Learner, files
+from cifarlab_course.grading.handed_in import Learner, file_number, files, within
 from cifarlab_course.grading.judge import (
     IMPORTS,
     Mark,
@@ -52,6 +52,7 @@ from cifarlab_course.grading.submission import (
     written,
 )
 
+COUNTS = ("answered", "last", "first", "best")  # which notebook of several
 SMALL = 2**17  # characters of a notebook that is kept until it is graded
 SEARCH = 2  # times the limit, for all attempts at a question from which the graded one is chosen
 MISSING = re.compile(r"No module named '([\w.]{1,60})'")
@@ -81,7 +82,7 @@ class Candidate(NamedTuple):
     path: Path
     digest: str  # of its bytes
     lines: list[str]  # that begin with "# assignment:"
-    order: tuple  # the greatest counts: answered cells, time of its last change, path
+    order: tuple  # answered cells, then when: Canvas's number of it, its last change, path
     notebook: Notebook | None = None  # what was read, unless it is large
 
 
@@ -92,6 +93,7 @@ class Folder(NamedTuple):
     notebooks: int
     candidates: list[Candidate]  # those of them that can be read
     reasons: list[str]  # why something can't
+    names: tuple[str, ...] = ()  # of all files
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Submission:
     flags: tuple[str, ...] = ()
     reason: str = ""  # why there is none that can be read
     notebook: Notebook | None = None  # what was read, unless it is large
+    others: tuple[str, ...] = ()  # names of the learner's files that do not count
 
 
 # --------------------------------------------------------------------------- what was handed in
@@ -117,7 +120,8 @@ def opened(learner: Learner) -> Folder:
         try:
             data = contents(path)
             notebook = read(data)
-            order = (answered(notebook.cells), path.stat().st_mtime_ns, str(path))
+            when = (file_number(path), path.stat().st_mtime_ns, str(path))
+            order = (answered(notebook.cells), *when)
             digest = hashlib.sha256(data).hexdigest()
             small = sum(len(cell.source) for cell in notebook.cells) <= SMALL
             kept = notebook if small else None  # all learners' at once are to fit into memory
@@ -126,27 +130,72 @@ def opened(learner: Learner) -> Folder:
             reasons.append(str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             reasons.append(f"{path.name!r} can't be read: {error!r}")
-    if not own_files.notebooks:
+    if not own_files.notebooks and learner.places:
         names = [repr(path.name) for path in own_files.others]
         listing = f"; it holds {', '.join(names[:3])}{' …' * (len(names) > 3)}" if names else ""
         reasons.append(f"no notebook (.ipynb) in it{listing}")
-    return Folder(learner, len(own_files.notebooks), candidates, reasons)
+    everything = own_files.notebooks + own_files.others
+    listed = tuple(within(learner, path) for path in everything)
+    return Folder(learner, len(own_files.notebooks), candidates, reasons, listed)
 
 
-def chosen(folder: Folder, assignment: Assignment) -> Submission:
-    """The notebook that counts: of this assignment rather than of another one, then by order."""
+def chosen(folder: Folder, assignment: Assignment, counts: str = "answered") -> Submission:
+    """The notebook that counts: of this assignment rather than of another one, then by the rule.
+
+    Where the best `counts`, that is to be found by `rivals`.
+    """
     flags = [*folder.learner.flags]
     if not folder.candidates:
         reason = "; ".join(folder.reasons)
-        return Submission(folder.learner, flags=tuple(flags), reason=reason)
-    best = max(
-        folder.candidates,
-        key=lambda candidate: (is_of(assignment, candidate.lines), candidate.order),
+        return Submission(folder.learner, flags=tuple(flags), reason=reason, others=folder.names)
+    able = of_this(folder, assignment)
+    if counts == "first":
+        counted = min(able, key=lambda candidate: candidate.order[1:])
+    else:
+        start = 1 if counts == "last" else 0
+        counted = max(able, key=lambda candidate: candidate.order[start:])
+    if counts == "best" and len(able) > 1:
+        flags.append(f"{folder.notebooks} notebooks; all are graded, the best counts")
+    elif folder.notebooks > 1:
+        rule = f", the {counts}" if counts in ("first", "last") else ""
+        flags.append(f"{folder.notebooks} notebooks; graded {counted.path.name!r}{rule}")
+    return submission_of(folder, counted, [*flags, *folder.reasons])
+
+
+def submission_of(folder: Folder, counted: Candidate, flags: Iterable[str]) -> Submission:
+    """The submission in which this notebook counts."""
+    own_name = within(folder.learner, counted.path)
+    others = tuple(name for name in folder.names if name != own_name)
+    return Submission(
+        folder.learner, counted.path, counted.digest, tuple(flags), "", counted.notebook, others
     )
-    if folder.notebooks > 1:
-        flags.append(f"{folder.notebooks} notebooks; graded {best.path.name!r}")
-    flags += folder.reasons
-    return Submission(folder.learner, best.path, best.digest, tuple(flags), notebook=best.notebook)
+
+
+def of_this(folder: Folder, assignment: Assignment) -> list[Candidate]:
+    """A learner's notebooks of this assignment; all, if none says so."""
+    able = [candidate for candidate in folder.candidates if is_of(assignment, candidate.lines)]
+    return able or folder.candidates
+
+
+def rivals(folder: Folder, assignment: Assignment) -> list[Submission]:
+    """A submission for each notebook of a learner's, if there are several; the best shall count.
+
+    They come with the most answered one last, each under a name of its own.
+    """
+    able = sorted(of_this(folder, assignment), key=lambda candidate: candidate.order)
+    found = []
+    for number, candidate in enumerate(able if len(able) > 1 else [], start=1):
+        said = f"{folder.notebooks} notebooks; graded all, {candidate.path.name!r} is the best"
+        flags = [*folder.learner.flags, said, *folder.reasons]
+        one = submission_of(folder, candidate, flags)
+        named = replace(one.learner, name=f"{one.learner.name}, notebook {number}")
+        found.append(replace(one, learner=named))
+    return found
+
+
+def earned(result: Result) -> float:
+    """The points that the machine gives."""
+    return sum(mark.points for marks in result.marks.values() for mark in marks)
 
 
 def is_of(assignment: Assignment, lines: Iterable[str]) -> bool:
@@ -235,9 +284,9 @@ def best(
     Raises: NotStarted.
     """
     way, ran, trouble = graded_run(runner, exercise, ways)
-    earned = marks(exercise.checks, right, ran)
-    if sum(mark.points for mark in earned) == exercise.points:
-        return earned, []
+    given = marks(exercise.checks, right, ran)
+    if sum(mark.points for mark in given) == exercise.points:
+        return given, []
     errors = [output["error"] for output in ran.cells + ran.checks if output["error"]]
     missing = {
         name[1]
@@ -245,7 +294,7 @@ def best(
         if kind == "ModuleNotFoundError" and (name := MISSING.fullmatch(text))
     }
     lacking = [f"there is no {name} where it was graded" for name in sorted(missing)]
-    return explained(earned, exercise, way, ran), [trouble] * bool(trouble) + lacking
+    return explained(given, exercise, way, ran), [trouble] * bool(trouble) + lacking
 
 
 def explained(marks: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran) -> list[Mark]:
@@ -513,7 +562,6 @@ def tell_the_same(submissions: Iterable[Submission], results: Mapping[str, Resul
             alike.setdefault(submission.digest, []).append(submission.learner.name)
     for names in alike.values():
         for name in names if len(names) > 1 else ():
-            points = sum(mark.points for marks in results[name].marks.values() for mark in marks)
-            if points or results[name].open:
+            if earned(results[name]) or results[name].open:
                 others = ", ".join(sorted({*names} - {name})[:5])
                 results[name].flags.append(f"the very same file as that of {others}")

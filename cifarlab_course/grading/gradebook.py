@@ -39,12 +39,7 @@ def read_by_hand(path: Path, learners: Collection[str], most: Mapping[str, int])
     """
     if not path.exists():
         return Entries({}, [], ",")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not in UTF-8; save it as 'CSV UTF-8'.") from error
-    sign = ";" if ";" in text.partition("\n")[0] else ","
-    header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
+    sign, (header, *rows) = read_table(path)
     if [name.strip().lower() for name in header] != HEADER:
         raise ValueError(f"{path} must begin with the line {','.join(HEADER)}.")
     entries = Entries({}, [row for row in rows if any(row)], sign)
@@ -121,12 +116,29 @@ def write_by_hand(
     return rows
 
 
-def write_table(path: Path, rows: Sequence[Sequence], sign: str = ",") -> None:
-    """Write rows as CSV, with the mark by which Excel knows that it is UTF-8."""
+def read_table(path: Path) -> tuple[str, list[list[str]]]:
+    """The sign between the columns of a file of CSV, and its rows, at least one.
+
+    Raises: ValueError if it isn't in UTF-8; OSError.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8; save it as 'CSV UTF-8'.") from error
+    first = text.partition("\n")[0]
+    columns = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in ",;\t"}
+    sign = max(columns, key=columns.__getitem__)
+    return sign, list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
+
+
+def write_table(
+    path: Path, rows: Sequence[Sequence], sign: str = ",", encoding: str = "utf-8-sig"
+) -> None:
+    """Write rows as CSV, by default with the mark by which Excel knows that it is UTF-8."""
     buffer = io.StringIO(newline="")
     csv.writer(buffer, delimiter=sign, lineterminator="\n").writerows(rows)
     with replacing(path) as temporary:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8-sig", errors="replace")
+        temporary.write_text(buffer.getvalue(), encoding=encoding, errors="replace")
 
 
 # ------------------------------------------------------------------------------------ the book
@@ -142,6 +154,11 @@ class Row(NamedTuple):
     def waiting(self) -> list[str]:
         """The questions whose points a person must give."""
         return [name for name, points in self.points.items() if points is None]
+
+    @property
+    def settled(self) -> str:
+        """The total as a platform takes it: nothing while a person must give points."""
+        return "" if self.waiting else f"{self.total:g}"
 
     @property
     def total(self) -> float:
@@ -172,26 +189,19 @@ def write(
     submissions: Mapping[str, Submission],
     assignment: Assignment,
 ) -> None:
-    """Write the table of points, and the one for Canvas, whose cell stays empty while one waits.
+    """Write the table of points.
 
-    Raises: OSError if one can't be written.
+    Raises: OSError if it can't be written.
     """
     most = sum(assignment.most.values())
     table: list[list[Any]] = [
         ["learner", "number", *assignment.most, "total", "most", "waiting", "flags"]
-    ]
-    canvas: list[list[Any]] = [
-        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", path.stem],
-        ["Points Possible", "", "", "", "", most],
     ]
     for name, row in rows.items():
         learner = submissions[name].learner
         points = ["" if value is None else f"{value:g}" for value in row.points.values()]
         notes = [", ".join(row.waiting), "; ".join(row.flags)]
         table.append([name, learner.number, *points, f"{row.total:g}", most, *notes])
-        identity = [learner.number, "", ""] if learner.canvas else ["", "", name]
-        canvas.append([name, *identity, "", "" if row.waiting else f"{row.total:g}"])
-    write_table(beside(path, "canvas.csv"), canvas)
     write_table(path, table)
 
 

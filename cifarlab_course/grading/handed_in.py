@@ -23,14 +23,24 @@ TABLES = (
     "-changes.csv",
     "-overview.html",
     "-words.html",
+    "-read.csv",
+    "-moodle.csv",
+    "-feedback-canvas.zip",
+    "-feedback-moodle.zip",
 )
+CANVAS_ITS, MOODLE_ITS = "Canvas", "Moodle"
 # Canvas's download is flat; source: lib/content_zipper.rb in instructure/canvas-lms.
 CANVAS = re.compile(
-    r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:\d+_.+|text\.html|link\.html)"
+    r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?:(?P<file>\d+)_.+|text\.html|link\.html)"
 )
-# Moodle's has a folder for each learner and kind; source: mod/assign/classes/downloader.php in
-# moodle/moodle.
-MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_.*)?")
+# And so where it hides the names, whose five signs are no number.
+ANONYMOUS = re.compile(
+    r"(?P<late>LATE_)?(?P<name>anon_(?!\d{5}_)[A-Za-z0-9]{5})_(?P<number>)"
+    r"(?:(?P<file>\d+)_.+|text\.html|link\.html)"
+)
+# Moodle's has a folder for each learner or group and kind, and no number for those who are in no
+# group; source: mod/assign/classes/downloader.php in moodle/moodle.
+MOODLE = re.compile(r"(?P<name>.+?)(?:_(?P<number>\d+))?_assignsubmission_[a-z]+(?:_.*)?")
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,11 @@ class Learner:
 
     name: str  # as it stands in the tables, where no two are alike
     number: str = ""  # by which the platform knows the learner
-    canvas: bool = False  # the platform is Canvas
+    platform: str = ""  # Canvas, Moodle, or none
     places: tuple[Path, ...] = ()  # folders, and files that lay loose
     flags: tuple[str, ...] = ()
+    row: int | None = None  # in the roster, if there is one
+    members: tuple["Learner", ...] = ()  # of a group
 
 
 class HandedIn(NamedTuple):
@@ -49,16 +61,19 @@ class HandedIn(NamedTuple):
 
     learners: list[Learner]
     notes: list[str]
+    left: tuple[str, ...] = ()  # names that are no learner's
 
 
-def look(folder: Path) -> HandedIn:
+def look(folder: Path, called: Path | None = None) -> HandedIn:
     """Who handed in something, by folders and by loose files that say whose they are.
+
+    Errors call the folder by another name, if it is `called` by one.
 
     Raises: ValueError if there is nobody.
     """
+    called = called or folder
     if not folder.is_dir():
-        remedy = "unpack it, and name its folder" if folder.is_file() else "no such folder"
-        raise ValueError(f"SUBMISSIONS={folder}: {remedy}.")
+        raise ValueError(f"SUBMISSIONS={called}: no such folder, and no zip.")
     notes = []
     places = sorted(entries(folder))
     if len(places) == 1 and holds_a_class(places[0]):
@@ -71,16 +86,16 @@ def look(folder: Path) -> HandedIn:
         if learner := whose(path):
             learners.append(learner)
         else:
-            left.append(f"'{shown(path.name)}'")
+            left.append(shown(path.name))
     if left:
-        names = ", ".join(left[:10]) + ", …" * (len(left) > 10)
+        names = ", ".join(f"'{name}'" for name in left[:10]) + ", …" * (len(left) > 10)
         notes.append(f"left out, as no learner's: {names}")
     if not learners:
         raise ValueError(
-            f"{folder} holds no submission; it must hold a folder for each learner, or notebooks "
+            f"{called} holds no submission; it must hold a folder for each learner, or notebooks "
             "that are called after them."
         )
-    return HandedIn(merged(learners), notes)
+    return HandedIn(merged(learners), notes, tuple(left))
 
 
 def entries(folder: Path) -> Iterator[Path]:
@@ -113,16 +128,24 @@ def holds_a_class(path: Path) -> bool:
 def by_platform(path: Path) -> re.Match | None:
     """What a learning platform says of a file or folder by its name."""
     match = MOODLE.fullmatch(path.name)
-    return match or (None if is_folder(path) else CANVAS.fullmatch(path.name))
+    if match or is_folder(path):
+        return match
+    return ANONYMOUS.fullmatch(path.name) or CANVAS.fullmatch(path.name)
+
+
+def file_number(path: Path) -> int:
+    """The number that Canvas gave a file, greater than those before; 0 if it isn't from there."""
+    match = by_platform(path)
+    return int(match["file"] or 0) if match and match.re is not MOODLE else 0
 
 
 def whose(path: Path) -> Learner | None:
     """Whose a folder or a loose file is; None if it doesn't say."""
-    number, flags = "", []
-    canvas = False
+    number, platform, flags = "", "", []
     if match := by_platform(path):
-        name, number, canvas = match["name"], match["number"], match.re is CANVAS
-        if canvas and match["late"]:
+        name, number = match["name"], match["number"] or ""
+        platform = MOODLE_ITS if match.re is MOODLE else CANVAS_ITS
+        if platform == CANVAS_ITS and match["late"]:
             flags.append("handed in late, as its name says")
     elif path.suffix.lower() == ".ipynb" and not is_folder(path):
         name = path.stem
@@ -132,7 +155,7 @@ def whose(path: Path) -> Learner | None:
         return None
     if shown(name) != unicodedata.normalize("NFC", name):
         flags.append("its name, which holds odd signs or begins like a formula, is spelled out")
-    return Learner(shown(name), number, canvas, (path,), tuple(flags))
+    return Learner(shown(name), number, platform, (path,), tuple(flags))
 
 
 def shown(name: str) -> str:
@@ -176,6 +199,14 @@ def joined(one: Learner, other: Learner) -> Learner:
     return replace(one, places=one.places + other.places, flags=tuple(flags))
 
 
+def within(learner: Learner, path: Path) -> str:
+    """What a file of a learner is called, below the learner's folder."""
+    for place in learner.places:
+        if path != place and path.is_relative_to(place):
+            return shown(str(path.relative_to(place)))
+    return shown(path.name)
+
+
 # --------------------------------------------------------------------------- a learner's folder
 
 
@@ -191,6 +222,8 @@ class Files:
 def files(learner: Learner) -> Files:
     """The files of a learner, found without following links, and within bounds."""
     result = Files()
+    if not learner.places:
+        result.reasons.append("nothing handed in")
     waiting = [(place, 0) for place in reversed(learner.places)]
     for _ in range(MOST):
         if not waiting:
