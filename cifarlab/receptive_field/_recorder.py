@@ -329,8 +329,7 @@ class Recorder(TorchFunctionMode):
             )
         if in_place and inputs[0] is target:
             self.overwrite(target)
-        orderly = target is None or (target.is_contiguous() and target.storage_offset() == 0)
-        if name == "as_strided" and not orderly:
+        if name == "as_strided" and isinstance(target, Tensor) and not is_orderly(target):
             raise Unsupported(
                 f"as_strided in {self.where()} counts through memory, where this tensor does not "
                 "lie in its own order; call contiguous() before it."
@@ -425,6 +424,11 @@ def name_of(function) -> tuple[str, str]:
 def is_data(function) -> bool:
     """Whether a function gives `x.data`: a tensor's numbers, of whose changes it does not hear."""
     return name_of(function) == ("__get__", "data")
+
+
+def is_orderly(tensor: Tensor) -> bool:
+    """Does it lie in memory as its places count, from the first on?"""
+    return tensor.is_contiguous() and int(tensor.storage_offset()) == 0
 
 
 def is_in_place(own: str) -> bool:
