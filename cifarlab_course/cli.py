@@ -266,10 +266,13 @@ def grade(options: argparse.Namespace) -> int:
         handed_in,
         report,
         roster,
+        sandbox,
     )
     from cifarlab_course.grading.judge import NotStarted
 
     code = secret(options)
+    if not (options.look or options.unsafe) and (reason := sandbox.refusal()):
+        raise ValueError(reason)  # before anything is written
     people = roster.of_files(options.roster, options.groups)
     with archive.unpacked(options.submissions) as (folder, odd):
         handed = handed_in.look(folder, options.submissions)
