@@ -100,7 +100,12 @@ figure("live-predictions", `${INSIDE}
 p { margin: 0.6rem 0; }
 .lead { font-size: 1.25rem; font-weight: 600; line-height: 1.3; }
 .note { font-size: 0.9375rem; }
-.samples { display: flex; flex-wrap: wrap; gap: 0.4rem; }
+/* Room for what comes a moment later: the samples, and the first answer. */
+.samples { display: flex; flex-wrap: wrap; gap: 0.4rem; min-height: 3.5rem; }
+.verdict { min-height: 1.5em; }
+[role="status"] { min-height: 1.5em; }
+@media (max-width: 42rem) { .samples { min-height: 7.4rem; } }
+@media (max-width: 33rem) { [role="status"] { min-height: 3em; } }
 .samples button { border-width: 2px; height: 3.5rem; padding: 0.15rem; width: 3.5rem; }
 .samples canvas { display: block; height: 100%; width: 100%; }
 .samples [aria-pressed="true"] { background: var(--second); border-color: var(--second); border-width: 4px; }
