@@ -9,13 +9,13 @@ least and the most. Last, by how much the maps of the two differ, against the la
 """
 
 import argparse
-import shutil
 import statistics
 import sys
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from benchmarks import machine
+from benchmarks.chromium import launched
 from cifarlab import data, figures
 from cifarlab.numerics import fastest
 
@@ -68,12 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=21)
     rounds = parser.parse_args().rounds
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        print("browser: no chromium or google-chrome on the PATH; install one.", file=sys.stderr)
-        return 2
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
+    with launched() as browser:
         print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
         for name in figures.LIVE:
             (network,) = figures.exported([name])
@@ -84,7 +79,6 @@ def main() -> int:
                 f"kernel {in_words(found['kernel'])}, network.js {in_words(found['plain'])}, "
                 f"{ratio:.0f} times as long; maps differ by {max(found['differs']):.0e}"
             )
-        browser.close()
     return 0
 
 

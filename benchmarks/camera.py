@@ -11,13 +11,13 @@ block laid open beside it.
 """
 
 import argparse
-import shutil
 import statistics
 import sys
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from benchmarks import machine
+from benchmarks.chromium import launched
 from cifarlab import figures
 from cifarlab.numerics import fastest
 
@@ -65,12 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8)
     seconds = parser.parse_args().seconds
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        print("camera: no chromium or google-chrome on the PATH; install one.", file=sys.stderr)
-        return 2
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FAKE)
+    with launched(FAKE) as browser:
         print(f"{machine.line(fastest(device='cpu'))}, Chromium {browser.version}")
         print("| network | pictures a second | ms a picture | with the maps open | ms a picture |")
         print("| --- | --: | --: | --: | --: |")
@@ -80,7 +75,6 @@ def main() -> int:
                 rate, median = measured(browser, name, seconds, opened)
                 cells += [f"{rate:.0f}", f"{median:.0f}"]
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
-        browser.close()
     return 0
 
 

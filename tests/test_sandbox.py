@@ -243,7 +243,7 @@ def test_a_sandbox_serves_many_submissions_until_one_makes_trouble():
     assert second not in (None, first)
     with runners.lend("") as one, runners.lend("") as other, runners.lend("json") as third:
         assert one is not other and third.imports == "json"
-    runners.stop()
+    runners.close()
     assert all(running.process is None for running in runners.all)
 
 

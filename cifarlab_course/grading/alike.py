@@ -57,8 +57,9 @@ def groups(structures: Mapping[str, str], reference: str) -> list[list[str]]:
     come to by themselves.
     """
     by_structure: dict[str, list[str]] = {}
+    published = structure(reference)
     for learner, found in structures.items():
-        if found and found != structure(reference):
+        if found and found != published:
             by_structure.setdefault(found, []).append(learner)
     most = max(FEW, len(structures) // 10)
     return sorted(sorted(group) for group in by_structure.values() if 2 <= len(group) <= most)

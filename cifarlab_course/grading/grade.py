@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
@@ -454,8 +454,8 @@ class Runners:
             for runner in self.all:
                 runner.cancel()
 
-    def stop(self) -> None:
-        """End those that wait, which are all when nothing is graded any more."""
+    def close(self) -> None:
+        """End them all; nothing is graded any more."""
         with self.lock:
             for runner in self.all:
                 runner.stop()
@@ -523,7 +523,7 @@ def grade(
             kept.add(key(digest), result)
         return result
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with closing(runners), ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(one, submission): submission for submission in submissions}
         progress = Progress(len(running))
         try:
@@ -547,7 +547,6 @@ def grade(
             raise KeyboardInterrupt(", ".join(names)) from None
         finally:
             progress.bar.close()
-    runners.stop()
     if failures:
         raise NotStarted(f"{failures[0]}, for {len(failures)} of {len(submissions)} submissions")
     tell_the_same(submissions, results)

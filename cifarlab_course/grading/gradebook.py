@@ -213,9 +213,10 @@ def write_changes(path: Path, rows: Mapping[str, Row]) -> None:
     Raises: OSError if it can't be written.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            before = {row["learner"]: row for row in csv.DictReader(file)}
-    except (FileNotFoundError, UnicodeDecodeError, KeyError):  # none, or no table of ours
+        _, (header, *lines) = read_table(path)
+        table = [dict(zip(header, line, strict=False)) for line in lines if line]
+        before = {line["learner"]: line for line in table}
+    except (FileNotFoundError, ValueError, KeyError):  # none, or no table of ours
         before = {}
     changes = []
     for name, row in rows.items() if before else ():
@@ -229,8 +230,8 @@ def write_changes(path: Path, rows: Mapping[str, Row]) -> None:
 
 def changed(path: Path) -> int:
     """How many points the last run changed in the table at `path`."""
-    with beside(path, "changes.csv").open(encoding="utf-8-sig", newline="") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
+    _, rows = read_table(beside(path, "changes.csv"))
+    return len(rows) - 1  # without the header
 
 
 def beside(path: Path, name: str) -> Path:
