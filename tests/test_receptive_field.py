@@ -516,6 +516,26 @@ def test_batch_norm_without_running_statistics_sees_the_whole_map():
     assert analyze(nn.BatchNorm2d(1), (6, 6), channels=1).output.size == (1, 1)
 
 
+class Repeated(nn.Module):
+    """The same operations again and again on maps of one shape, which are then changed in place."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        left = F.gelu(F.pad(image, (1, 0))[..., :-1])
+        right = F.gelu(F.pad(image, (0, 1))[..., 1:])
+        middle = F.hardswish(F.hardswish(image.clone(), inplace=True), inplace=True)
+        left.transpose_(2, 3)
+        right += middle
+        upright = F.gelu(image) + F.gelu(input=image)
+        return left.transpose(2, 3) + right + 0 * upright.transpose_(2, 3).transpose(2, 3)
+
+
+def test_operations_that_repeat_on_one_shape_are_kept_apart():
+    field = analyze(Repeated(), (5, 8), channels=1).output
+    assert (field.units, field.box(2, 3)) == ((5, 8), (2, 2, 2, 4))
+    found = brute_force.by_nan(Repeated(), (5, 8), (2, 3), channels=1)
+    assert np.array_equal(field.taps(2, 3), found)
+
+
 def test_recomputed_scales_are_those_of_the_sizes():
     """5 pixels at scale 1.5 become 7: unit 4 lies at 4.5 * 5/7 - 0.5 = 2.7; by the scale, at 2.5.
 

@@ -129,6 +129,7 @@ class Recorder(TorchFunctionMode):
         self.labels: dict[Grid, str] = {}  # of the maps that the table shows
         self.calls: dict[str, Any] = {}  # what each call of a module gave
         self.maps: dict[tuple, Map] = {}  # features as maps, each made once
+        self.results: dict[str, Tensor] = {}  # of functions that are slow to tell their shape
         self.labelled: set[Grid] = {image}  # grids that have a label, or need none
         self.counts: Counter[str] = Counter()
         self.running: list[tuple[str, nn.Module]] = []  # the innermost module last
@@ -229,9 +230,11 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         """Run `function` for its shapes, and its rule for its features."""
+        own, name = name_of(function)
+        if name in FACTS:  # at once: our own hooks ask for them, too, at each module
+            return function(*args, **(kwargs or {}))
         # As in NumPy, PyTorch lets `axis` stand for `dim`; the rules know one name.
         kwargs = {"dim" if key == "axis" else key: value for key, value in (kwargs or {}).items()}
-        own, name = name_of(function)
         inputs, named_inputs = map_aggregate((args, kwargs), self.feature)
         if not any(features((inputs, named_inputs))):
             return self.constant(function, own, args, kwargs)
@@ -340,7 +343,10 @@ class Recorder(TorchFunctionMode):
         scalars = name in ("cat", "stack", "where", "einsum", "index_select", "gather")
         metas = map_aggregate((args, kwargs), lambda value: on_meta(value, scalars))
         try:
-            result = function(*metas[0], **metas[1])
+            if name in OFTEN and not in_place:
+                result = self.run_once(function, *metas)
+            else:
+                result = function(*metas[0], **metas[1])
         except NotImplementedError as error:
             raise Unsupported(
                 f"{own} in {self.where()} cannot run without the values of pixels: they decide how "
@@ -380,6 +386,16 @@ class Recorder(TorchFunctionMode):
             self.label(outputs[0], f"{where}: {name}" if where else name)
         return result
 
+    def run_once(self, function, args, kwargs) -> Any:
+        """What `function` gives for tensors without data, or gave for others of their shapes."""
+        key = f"{function} {map_aggregate((args, kwargs), outline)}"
+        if key in self.results:
+            return self.results[key].clone()
+        result = function(*args, **kwargs)
+        if all(result is not given for given in constants((args, kwargs))):  # inplace=True
+            self.results[key] = result.clone()
+        return result
+
     def overwrite(self, constant: Tensor) -> None:
         """Take the data from a constant that the image is about to be written into."""
         origin = getattr(constant, "_origin", None)
@@ -404,6 +420,14 @@ class Recorder(TorchFunctionMode):
             self.write_back(base._origin, new)
 
 
+# What is known of a tensor without its numbers.
+FACTS = "_version dim dtype is_inference ndim shape size".split()
+# What PyTorch takes milliseconds for even without data, while a network calls it again and again
+# with tensors of the same shapes. All give one new tensor.
+OFTEN = """
+    add batch_norm conv2d gelu group_norm hardsigmoid hardswish instance_norm layer_norm mul
+    relu6 scaled_dot_product_attention
+""".split()
 # What gives its first argument the shape or type of its second.
 ALIKE = "to type_as expand_as view_as reshape_as broadcast_to".split()
 # What asks for numbers; and the answers if all pixels are finite.
@@ -456,6 +480,13 @@ def on_meta(value: Any, scalars: bool = False) -> Any:
     if not isinstance(value, Tensor) or value.is_meta or (value.ndim == 0 and not scalars):
         return value
     return torch.empty_like(value, device="meta")
+
+
+def outline(value: Any) -> Any:
+    """What decides on a result's outline: of a tensor all but its numbers."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.shape, value.stride(), value.dtype, value.requires_grad, value.device
 
 
 def without_place(value: Any) -> Any:
