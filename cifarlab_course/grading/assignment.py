@@ -27,6 +27,7 @@ from cifarlab_course.exercises.master import (
     surely,
     variants,
 )
+from cifarlab_course.grading.judge import IMPORTS
 from cifarlab_course.grading.reader import LARGEST, LINE
 from cifarlab_course.lessons.notebooks import setup_cell
 
@@ -64,7 +65,7 @@ class Assignment:
     def imports(self) -> str:
         """The modules that take long to import and are used by an exercise."""
         text = "\n".join(cell.source for exercise in self.exercises for cell in exercise.cells)
-        return "torch,cifarlab.receptive_field" if re.search(r"\b(torch|cifarlab)\b", text) else ""
+        return IMPORTS if re.search(r"\b(torch|cifarlab)\b", text) else ""
 
     @functools.cached_property
     def headings(self) -> dict[str, str]:
