@@ -6,6 +6,7 @@
 import html
 import io
 import itertools
+import json
 import os
 import re
 import statistics
@@ -363,6 +364,13 @@ def test_the_text_keeps_its_place_when_a_picture_comes(visit, path):
 )
 def test_lines_of_prose_are_as_long_as_the_eye_can_follow_in_the_book_s_own_fonts(visit, path):
     page = visit(path, viewport={"width": 1440, "height": 900})
+    # A page that is slow to get its fonts does without; here it waits for them.
+    style = (HTML / "_static" / "cifarlab.css").read_text(encoding="utf-8")
+    fonts = re.findall(r"@font-face {.*?}", style, re.DOTALL)
+    assert all("font-display: optional" in each for each in fonts[:3])
+    place = (HTML / "_static" / "fonts").as_uri()
+    waiting = "".join(fonts).replace("optional", "block").replace('url("fonts', f'url("{place}')
+    page.add_style_tag(content=waiting)
     page.evaluate("document.fonts.ready")
     for font in ("16px 'Public Sans'", "italic 16px 'Public Sans'", "500 24px Literata"):
         loaded = f"document.fonts.load({font!r}).then((found) => found.length)"
@@ -448,10 +456,47 @@ def test_no_script_keeps_the_text_waiting(path):
 def test_the_first_page_is_small_and_what_its_figure_holds_comes_behind_it():
     text = (HTML / "book/welcome.html").read_text(encoding="utf-8")
     assert "<cifarlab-live-predictions " in text and len(text) < 60_000
-    later = re.findall(r'<script defer src="([^"]*/figures/[^"]*)">', text)
+    (listed,) = re.findall(r"for \(const src of (\[.*figures/.*\])\)", text)
+    later = json.loads(listed)
     files = [(HTML / "book" / each).resolve() for each in later]
     assert len(files) == 2 and all(file.is_file() for file in files)
     assert files[0].stat().st_size > 200_000  # the network
+
+
+@pytest.mark.parametrize("path", ["book/welcome.html", "lessons/03-receptive-fields.html"])
+@pytest.mark.parametrize("width", [360, 412, 768, 1024, 1440])
+def test_nothing_jumps_while_a_page_comes(browser, path, width):
+    """By how much, Chromium counts; up to 0.1 it calls good."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((HTML / path).as_uri())
+    if "welcome" in path:
+        expect(page.locator("cifarlab-live-predictions")).to_have_attribute("ready", "")
+        expect(page.locator("cifarlab-live-predictions").get_by_role("status")).not_to_be_empty()
+    jumped = page.evaluate(
+        """() => new Promise((resolve) => {
+            let sum = 0;
+            new PerformanceObserver((list) => {
+                for (const { value } of list.getEntries()) sum += value;
+            }).observe({ type: "layout-shift", buffered: true });
+            setTimeout(() => resolve(sum), 500);
+        })"""
+    )
+    page.close()
+    assert jumped < 0.1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_first_visit_is_light_or_dark_before_the_theme_s_scripts_run(browser, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.route("**/scripts/*.js*", lambda route: route.abort())
+    page.goto((HTML / "book/welcome.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightest = max(int(each) for each in re.findall(r"\d+", background)[:3])
+    assert (brightest > 200) == (scheme == "light")
+    assert page.locator(".logo__image:visible").count() == 1
+    context.close()
 
 
 def test_a_figure_far_down_is_drawn_when_one_comes_near_and_when_one_types_or_prints(browser):

@@ -22,7 +22,7 @@ const costs = ({ kernel, dilation, in_channels, out_channels, size }) => {
 };
 
 /** How a block's weights are counted, with its numbers. */
-const sum = (name, { kernel, in_channels, out_channels }) => name === "separable"
+const counting = (name, { kernel, in_channels, out_channels }) => name === "separable"
   ? `${kernel}² · ${in_channels} + ${in_channels} · ${out_channels}`
   : `${kernel}² · ${in_channels} · ${out_channels}`;
 
@@ -72,8 +72,6 @@ figure("dense-dilated-separable", `${PARTS}
 dl { margin: 0.6rem 0 0; }
 dd { margin: 0 0 0.5rem; }
 dd strong { font-variant-numeric: tabular-nums; }
-.bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; }
-.bar div { background: var(--accent); height: 100%; min-width: 1px; }
 table { border-collapse: collapse; font-size: 0.9375rem; margin: 1rem 0; width: 100%; }
 caption { font-weight: 600; text-align: left; }
 th, td { border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; padding: 0.2rem; text-align: right; }
@@ -100,7 +98,7 @@ th button { min-height: 1.8rem; padding: 0 0.4rem; }
         element("p", {}, WHAT[name]),
         element("dl", {},
           element("dt", {}, "Weights"),
-          element("dd", {}, `${sum(name, values)} = `, element("strong", {}, written(parameters)), bar),
+          element("dd", {}, `${counting(name, values)} = `, element("strong", {}, written(parameters)), bar),
           element("dt", {}, "Multiply-adds"),
           element("dd", {}, `weights · ${size}² = `, element("strong", {}, written(multiplyAdds))),
           element("dt", {}, "Field"),

@@ -83,8 +83,6 @@ const weights = ({ kernel, incoming, outgoing, groups }) => kernel ** 2 * outgoi
 /** Batch norm and ReLU stand behind each convolution that mixes channels, and behind no other. */
 const isNormed = ({ groups }) => groups === 1;
 
-const sum = (numbers) => numbers.reduce((before, number) => before + number, 0);
-
 /**
  * The picture, then what each layer makes of the map before it: units per axis and channels; size
  * and jump of its units' fields; what it costs. Where nothing of a map is left, it has 0 units.
@@ -261,8 +259,7 @@ figure { margin: 0; }
 .verdict { flex: 1 1 16rem; min-width: 0; }
 dl { margin: 0 0 0.8rem; }
 dd { margin: 0 0 0.5rem; font-variant-numeric: tabular-nums; }
-.bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; max-width: 22rem; }
-.bar div { background: var(--accent); height: 100%; min-width: 1px; }
+.bar { max-width: 22rem; }
 .bar.over div { background: var(--second); }
 .said { border-left: 0.25rem solid var(--accent); margin: 0.6rem 0; padding: 0.1rem 0 0.1rem 0.8rem; }
 .said.broken { border-color: var(--second); }

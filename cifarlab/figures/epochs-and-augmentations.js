@@ -5,8 +5,6 @@ const PARAMETERS = {
   "epochs": { "start": "8", "among": ["8", "40"] }
 };
 
-const mean = (numbers) => numbers.reduce((before, number) => before + number, 0) / numbers.length;
-
 /** An arm's four numbers, each the mean over its seeds. */
 const means = ({ logs, training, heldOut }) => ({
   log: mean(logs.map((log) => log.at(-1))), training: mean(training), heldOut: mean(heldOut),

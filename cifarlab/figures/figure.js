@@ -24,6 +24,8 @@ button {
 }
 button:hover { background: var(--line); }
 :focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
+.bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; }
+.bar div { background: var(--accent); height: 100%; min-width: 1px; }
 code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
 /* A theme of high contrast takes backgrounds away, but these are what is shown; text as it is there. */
 @media (forced-colors: active) {
@@ -41,6 +43,9 @@ code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, 
 }
 `;
 
+const sum = (numbers) => numbers.reduce((before, number) => before + number, 0);
+const mean = (numbers) => sum(numbers) / numbers.length;
+
 /** `node` with these attributes and children. */
 const filled = (node, attributes, children) => {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -56,7 +61,10 @@ const element = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-/** Draw `host` once it is less than a window away, or when someone types or prints. */
+/**
+ * Draw `host` once it is less than a window away, or when someone types or prints. The observer is
+ * told its place when the browser has laid out the page; to ask here would make it lay out now.
+ */
 const whenNear = (host) => {
   const near = new IntersectionObserver((entries) => {
     if (entries.some(({ isIntersecting }) => isIntersecting)) draw();
@@ -75,9 +83,7 @@ const figure = (name, style, draw) => {
   if (customElements.get(`cifarlab-${name}`)) return;
   customElements.define(`cifarlab-${name}`, class extends HTMLElement {
     connectedCallback() {
-      if (this.shadowRoot) return; // moved within its page
-      if (this.getBoundingClientRect().top < 2 * innerHeight) this.draw();
-      else whenNear(this);
+      if (!this.shadowRoot) whenNear(this); // else it is moved within its page
     }
 
     draw() {

@@ -93,6 +93,12 @@ const REFUSED = {
 const OWN = "What it is, you know best.";
 const PATCH = 8; // pixels of the grey square
 
+/** Do these one after the other, and let the page answer its reader between them. */
+const inTurn = ([next, ...more]) => setTimeout(() => {
+  next();
+  if (more.length) inTurn(more);
+});
+
 /** A canvas of pixels, which grow as squares. */
 const board = (attributes) => element("canvas", { width: SIDE, height: SIDE, ...attributes });
 
@@ -131,8 +137,7 @@ fieldset { border: 0; margin: 0; min-width: 0; padding: 0; }
 legend { font-size: 0.9375rem; padding: 0; }
 fieldset label { align-items: center; cursor: pointer; display: grid; gap: 0.5rem; grid-template-columns: auto 6rem 1fr 4rem; min-height: 1.6rem; }
 fieldset input, td input { margin: 0; }
-.bar { background: var(--faint); height: 0.7rem; }
-.bar div { background: var(--accent); height: 100%; }
+.bar { height: 0.7rem; margin-top: 0; }
 fieldset b { font-variant-numeric: tabular-nums; font-weight: inherit; text-align: right; }
 .guess { font-weight: 600; }
 .scroll { overflow-x: auto; }
@@ -336,7 +341,10 @@ tr.chosen { font-weight: 600; }
       });
       tiles.append(tile);
     });
-    if (!shown) tiles.firstChild.click();
+    inTurn([
+      () => prepare(chosen),
+      () => { if (!shown) tiles.firstChild.click(); },
+    ]);
   });
   whole.src = given.samples;
 

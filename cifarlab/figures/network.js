@@ -18,9 +18,9 @@ const wholes = (text) => new Int8Array(bytesOf(text).buffer);
 /** A network as it was exported, its texts turned into numbers, each weight times its scale. */
 const read = (network) => ({ ...network, steps: network.steps.map((step) => {
   if (step.kind !== "convolution") return step;
-  const [weights, scales] = [Float32Array.from(wholes(step.weights)), singles(step.scales)];
+  const [weights, scales] = [new Float32Array(wholes(step.weights)), singles(step.scales)];
   const length = weights.length / scales.length;
-  weights.forEach((weight, n) => { weights[n] = weight * scales[Math.floor(n / length)]; });
+  for (let n = 0; n < weights.length; n++) weights[n] *= scales[Math.floor(n / length)];
   return { ...step, weights, biases: singles(step.biases) };
 }) });
 

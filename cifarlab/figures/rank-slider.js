@@ -37,8 +37,7 @@ figure("rank-slider", `${PARTS}
 dl { display: grid; gap: 0.2rem 1rem; grid-template-columns: max-content 1fr; margin: 1rem 0; }
 dd { margin: 0; }
 dd strong { font-variant-numeric: tabular-nums; }
-.bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; max-width: 22rem; }
-.bar div { background: var(--accent); height: 100%; min-width: 1px; }
+.bar { max-width: 22rem; }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } }
 @media print { .bar, .kernels { print-color-adjust: exact; } }
 `, (root, given) => {

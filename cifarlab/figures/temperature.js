@@ -8,8 +8,6 @@ const PARAMETERS = {
 /** Of a bin's or of all guesses: how sure they are on average, and which share of them is right. */
 const shares = ({ images, right, confidence }) => ({ sure: confidence / images, right: right / images });
 
-const sum = (numbers) => numbers.reduce((before, number) => before + number, 0);
-
 /** Bins of confidence, in their order; those without a guess have no shares. */
 const bins = ({ images, right, confidence }) => images.map((count, place) => ({
   images: count,

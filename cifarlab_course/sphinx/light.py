@@ -1,7 +1,7 @@
 """Pages that load no more than they show, and show it before what only answers a reader's hand.
 
 No script of icons, no search index, styles that some page uses; pictures in time; scripts, and what
-figures hold, behind the text.
+figures hold, once the text is there.
 """
 
 import hashlib
@@ -25,6 +25,15 @@ HURRIED = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 OPTIONS = re.compile(r'<script src="[^"]*documentation_options\.js[^"]*"></script>')
 FIGURE = re.compile(r"<script>\n(\(\(\) => \{\n.*?\}\)\(\);\n)</script>", re.DOTALL)
 HELD = re.compile(r'(<cifarlab-[\w-]+ [^>]*?)parameters="([^"]{2000,})"')
+# Scripts that a page fetches once all that it needs to be read is there, and runs in this order.
+AFTERWARDS = """<script>
+addEventListener("load", () => setTimeout(() => {
+  for (const src of %s) {
+    document.body.append(Object.assign(document.createElement("script"), { async: false, src }));
+  }
+}));
+</script>
+"""
 # A rule of a style sheet without rules within it, and a class that a selector names.
 RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
@@ -48,8 +57,8 @@ def deferred(text: str, options: str) -> str:
 def set_apart(body: str, folder: Path, address: str) -> str:
     """A page's text without the scripts of its figures and what they hold, which go to `folder`.
 
-    They run once the page is read. A file is named after what it holds, so that pages share it;
-    `address` leads there from the page.
+    They are fetched once the page is shown. A file is named after what it holds, so that pages
+    share it; `address` leads there from the page.
     """
     held: list[str] = []
     scripts: list[str] = []
@@ -77,8 +86,7 @@ def set_apart(body: str, folder: Path, address: str) -> str:
     if not scripts:
         return body
     # What figures hold comes first: one script brings all figures of its kind to life.
-    tags = (f'<script defer src="{each}"></script>\n' for each in dict.fromkeys(held + scripts))
-    return body + "".join(tags)
+    return body + AFTERWARDS % json.dumps(list(dict.fromkeys(held + scripts)))
 
 
 def pruned(style: str, words: set[str]) -> str:
