@@ -268,7 +268,8 @@ def test_a_claim_that_was_not_measured_is_told(row):
 
 @confined
 def test_the_same_weights_are_told_of_those_who_handed_them_in(row):
-    assert "the same weights as accurate-seed0 (handed in)" in row("'=1<b>").notes
+    (note,) = [note for note in row("'=1<b>").notes if note.startswith("the same weights as ")]
+    assert "accurate-seed0 (handed in)" in note and "honest" not in note
 
 
 @confined
@@ -283,7 +284,7 @@ def test_the_same_weights_are_told_of_those_who_handed_them_in(row):
         ("other-shapes", "size mismatch"),
         ("unknown", "no network is called 'mine'"),
         ("nine-scores", "it gives (2, 9)"),
-        ("failing", "can't be built: RuntimeError, no <b>luck</b>"),
+        ("failing", "can't be built: RuntimeError: no <b>luck</b>"),
         ("no-record", "record.json is missing"),
         ("no-weights", "record.safetensors is missing"),
         ("no-source", "network 'mine' is none of the course's, so network.py must hold"),
@@ -340,16 +341,17 @@ def test_no_label_no_training_image_and_no_record_lies_in_the_sandbox():
     data_folder = os.environ.get("CIFARLAB_DATA", str(Path.home() / ".cache" / "cifarlab"))
     look = (
         "import os\nfrom pathlib import Path\n"
-        f"found = [os.path.exists({data_folder!r}), *Path({str(SHIPPED)!r}).iterdir()]"
+        f"folders = {[*map(str, check.UNSEEN)]!r}\n"
+        f"found = [os.path.exists({data_folder!r}), *[list(Path(f).iterdir()) for f in folders]]"
     )
     write = f"open({str(SHIPPED / 'more')!r}, 'w')"
-    with sandbox.runner(60, "", unseen=[SHIPPED]) as runner:
-        ran = runner.run([look, write], [], [("ask", "list(map(str, found))", "")])
-    assert ran.values == [["False"]]
+    with sandbox.runner(60, "", unseen=check.UNSEEN) as runner:
+        ran = runner.run([look, write], [], [("ask", "found", "")])
+    assert ran.values == [[False, [], []]]
     assert "Read-only file system" in ran.cells[1]["error"][1]
     with sandbox.runner(60, "") as runner:  # that of assignments has the records
-        ran = runner.run([look], [], [("ask", "len(found)", "")])
-    assert ran.values[0] > 10
+        ran = runner.run([look], [], [("ask", "[len(each) for each in found[1:]]", "")])
+    assert min(ran.values[0]) > 10
 
 
 # ------------------------------------------------------------------------------ without a sandbox
@@ -390,7 +392,7 @@ def test_the_numbers_in_a_file_are_counted_by_their_bytes(tmp_path):
     assert weighed(a=ones, **{"n.running_mean": torch.ones(20_000)})[0] == 50
     assert weighed(a=ones, **{"n.running_mean": torch.ones(20_001)})[0] == 20_051
     assert weighed(a=ones, b=0 * ones)[1] == weighed(c=0 * ones, d=ones)[1]
-    assert weighed(a=ones, b=0 * ones)[1] != weighed(a=ones, b=ones)[1]
+    assert weighed(a=ones, b=0 * ones)[1] != weighed(a=ones, b=2 * ones)[1]
 
 
 @pytest.mark.parametrize("name", ["record.json", "{}_12_34_record-1.json"])
