@@ -199,6 +199,7 @@ def weighed(weights: bytes) -> tuple[int, str]:
 def fingerprint(tensors: Iterable[Tensor]) -> str:
     """A text that is the same for the same weights, whatever they are called."""
     digests = [
-        hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy()).digest() for tensor in tensors
+        hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).digest()
+        for tensor in tensors
     ]
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()

@@ -24,7 +24,8 @@ caption { text-align: left; font-weight: 600; }
 th, td { padding: 0.2rem 0.8rem 0.2rem 0; text-align: left; vertical-align: top; }
 thead th { border-bottom: 1px solid; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
-tbody th, td.notes { overflow-wrap: anywhere; font-weight: normal; }
+tbody th, td.notes { overflow-wrap: break-word; font-weight: normal; min-width: 9rem; }
+td.notes { min-width: 15rem; }
 tr.ours { font-style: italic; }
 .wide { overflow-x: auto; }
 :focus-visible { outline: 3px solid #26859f; outline-offset: 2px; }
