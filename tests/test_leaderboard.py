@@ -178,7 +178,7 @@ def handed_in(tmp_path_factory, trained):
     shutil.copytree(trained, honest)
     (honest / "network.py").write_text(SOURCE)
     hand_in(place / "boasting", network=load(trained), test_accuracy=99.0, parameters=5)
-    hand_in(place / "=1<b>", network=plain)
+    hand_in(place / "=1<b>", network=plain, history=[])
     hand_in(place / "accurate-seed0", network=plain)
 
     hand_in(place / "in-a-buffer", cheating("self.register_buffer('kept', torch.zeros(200_000))"))
@@ -264,6 +264,7 @@ def test_a_claim_that_was_not_measured_is_told(row):
     assert boasting.accuracy == measured
     assert f"claims 99.00 %, measured {measured:.2f} %" in boasting.notes
     assert f"claims 5 parameters, counted {boasting.parameters:,}" in boasting.notes
+    assert "its record has 0 of 10 epochs" in row("'=1<b>").notes
 
 
 @confined

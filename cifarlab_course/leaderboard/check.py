@@ -248,6 +248,8 @@ def differences(
         yield "its record claims nothing for the test images"
     elif abs(record.test_accuracy - accuracy) > ROUNDING:
         yield f"claims {record.test_accuracy:.2f} %, measured {accuracy:.2f} %"
+    if len(record.history) != entry.recipe.epochs:
+        yield f"its record has {len(record.history)} of {entry.recipe.epochs} epochs"
     if not str(record.data).startswith("CIFAR-10:"):
         yield f"its record is of other images: {str(record.data)[:50]}"
     if record.parameters != parameters:
