@@ -79,9 +79,9 @@ def watched(network: nn.Module, images: Tensor) -> Watched:
     Counted are numbers in parameters, buffers and plain tensors alike, and the work of functions
     such as `F.conv2d` like that of layers. `network` stays in the mode that it has.
 
-    Raises: what the network raises.
-    Lesson: Capstone.
+    Raises: TypeError if it is no torch.nn.Module; what the network raises.
     """
+    arguments.instance("network", network, nn.Module)
     held = _Held(network)
     with FlopCounterMode(display=False) as counter:
         scores = held.watch(images)

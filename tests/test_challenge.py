@@ -338,3 +338,5 @@ def test_numbers_that_a_function_is_given_are_counted():
 def test_what_is_no_network_is_refused_by_name():
     with pytest.raises(TypeError, match="network=5; it must be torch.nn"):
         challenge.violations(5)
+    with pytest.raises(TypeError, match="network=5; it must be torch.nn"):
+        challenge.watched(5, torch.zeros(1, 3, 32, 32))

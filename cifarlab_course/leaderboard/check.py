@@ -251,7 +251,7 @@ def differences(
     if len(record.history) != entry.recipe.epochs:
         yield f"its record has {len(record.history)} of {entry.recipe.epochs} epochs"
     if not str(record.data).startswith("CIFAR-10:"):
-        yield f"its record is of other images: {str(record.data)[:50]}"
+        yield in_a_line(f"its record is of other images: {str(record.data)[:50]}")
     if record.parameters != parameters:
         yield f"claims {record.parameters:,} parameters, counted {parameters:,}"
     if record.multiply_adds != multiply_adds:
