@@ -30,7 +30,7 @@ export EDITION
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve style quick test validate fields colab-check constraints lessons links exercise assignment \
-	grade lab clean $(LESSONS)
+	grade leaderboard lab clean $(LESSONS)
 
 help: ## Show the commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,10 @@ endif
 		$$([ "$${LOOK:-0}" = 0 ] || echo --look) \
 		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
 		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"} $${AGAIN:+--again "$$AGAIN"} $${OPEN:+--open "$$OPEN"}
+
+leaderboard: .venv/all ## Check the capstone's entries and rank them: make leaderboard SUBMISSIONS=... OUT=board.csv
+	@$(COURSE) leaderboard "$${SUBMISSIONS:-leaderboard}" $${OUT:+--out "$$OUT"} $${TIMEOUT:+--timeout "$$TIMEOUT"} \
+		$${JOBS:+--jobs "$$JOBS"}
 
 # Jupyter's own limit of 10 MB drops a larger photograph without a word (`live.Panel`).
 lab: .venv/all ## Open the lessons in JupyterLab

@@ -6,16 +6,18 @@ Lesson: Capstone.
 import copy
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab import _arguments as arguments
 from cifarlab import model, receptive_field
 
 LIMIT = 200_000  # parameters, frozen ones included
+STATISTICS = LIMIT // 10  # running statistics of norms; more of them are a store, and count
 SIZES = [(32, 32), (40, 40), (64, 48)]  # (H, W) of images that a network must take
 
 
@@ -63,6 +65,30 @@ def violations(network: nn.Module) -> list[str]:
     return broken + missing_convolutions(network, used) + narrow_view(network)
 
 
+class Watched(NamedTuple):
+    """What a network gave for some images, and what it took."""
+
+    scores: Tensor
+    parameters: int  # numbers, wherever it keeps them
+    multiply_adds: int  # for one image, of convolutions and matrix products
+
+
+def watched(network: nn.Module, images: Tensor) -> Watched:
+    """What `network` gives for `images` (N, 3, H, W), and what it computes with meanwhile.
+
+    Counted are numbers in parameters, buffers and plain tensors alike, and the work of functions
+    such as `F.conv2d` like that of layers. `network` stays in the mode that it has.
+
+    Raises: TypeError if it is no torch.nn.Module; what the network raises.
+    """
+    arguments.instance("network", network, nn.Module)
+    held = _Held(network)
+    with FlopCounterMode(display=False) as counter:
+        scores = held.watch(images)
+    multiply_adds = counter.get_total_flops() // 2 // len(images)
+    return Watched(scores, model.count_parameters(network) + held.elsewhere, multiply_adds)
+
+
 _MAKERS = "tensor as_tensor from_numpy frombuffer asarray new_tensor".split()  # of other things
 _NORMS = "batch_norm instance_norm __get__".split()  # what may look at running statistics
 
@@ -71,8 +97,9 @@ class _Held(TorchFunctionMode):
     """What a network computes with, seen while it is active, that no module of it declares.
 
     `elsewhere` counts numbers: those in buffers, but for running statistics that only norms use,
-    and those of tensors that are neither images nor made of them. `flattened` is the size of the
-    first map, such as 8x8, that lost its places to one long vector.
+    if there are no more than `STATISTICS`, and those of tensors that are neither images nor made
+    of them. `flattened` is the size of the first map, such as 8x8, that lost its places to one
+    long vector.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -88,16 +115,19 @@ class _Held(TorchFunctionMode):
             if isinstance(part, nn.modules.batchnorm._NormBase)
             for tensor in part.buffers(recurse=False)
         }
+        # A norm of nothing but zeros gives whatever its statistics hold.
+        if sum(tensor.numel() for tensor in self.statistics.values()) > STATISTICS:
+            self.statistics = {}
         self.elsewhere = 0
         for tensor in network.buffers():
             if _storage(tensor) not in self.statistics:
                 self.count(tensor)
 
-    def watch(self, images: Tensor) -> None:
-        """Look on while the network computes its scores."""
+    def watch(self, images: Tensor) -> Tensor:
+        """The network's scores; look on while it computes them."""
         self.known[_storage(images)] = images
         with self, torch.no_grad():
-            self.network(images)
+            return self.network(images)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")

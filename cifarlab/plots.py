@@ -383,7 +383,7 @@ def designs(
     x: str,
     *,
     logarithmic: bool = False,
-) -> Plot:
+) -> Chart:
     """Accuracies in per cent against what networks cost, called `x`: a marker for each network.
 
     A group of networks shares a colour and a shape; each is two series: costs and accuracies.

@@ -153,6 +153,25 @@ def parser() -> argparse.ArgumentParser:
             help="holds the secret; without it, the variable SECRET does, or you are asked",
         )
 
+    board = command("leaderboard", leaderboard, "Check the capstone's entries; rank them.")
+    board.add_argument("folder", type=Path, help="holds a folder for each entry")
+    board.add_argument(
+        "--out", type=table, help="the table (FOLDER.csv); the page lies beside it, as .html"
+    )
+    board.add_argument(
+        "--timeout",
+        type=number(1, LONGEST, float),
+        default=900,
+        metavar="SECONDS",
+        help="for looking at an entry, and for scoring it, 1 to 86400 (900)",
+    )
+    board.add_argument(
+        "--jobs", type=number(1, MOST_JOBS), help="entries at a time (one for each processor)"
+    )
+    board.add_argument(
+        "--strict", action="store_true", help="exit status 1 if an entry is not taken in"
+    )
+
     start = command("exercise", exercise, "Start the master of a new exercise.")
     start.add_argument("exercise", metavar="NAME", help="small letters, digits and hyphens")
     proof = command(
@@ -328,6 +347,33 @@ def grade(options: argparse.Namespace) -> int:
             "then their cells for Canvas are empty"
         )
     return 0
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """Check the capstone's entries, and write the leaderboard."""
+    from cifarlab import data
+    from cifarlab_course.grading import batch, sandbox
+    from cifarlab_course.grading.judge import NotStarted
+    from cifarlab_course.leaderboard import check, entries, page
+
+    learners, left = entries.look(options.folder)
+    if reason := sandbox.refusal():
+        raise ValueError(reason)
+    if left:
+        print(f"{options.folder}: left out, as no entry: {', '.join(left)}", file=sys.stderr)
+    _, test = data.load()
+    try:
+        board = check.check(
+            learners, test, seconds=options.timeout, jobs=options.jobs or batch.cores()
+        )
+    except NotStarted as error:
+        raise ValueError(str(error)) from error
+    out = options.out or Path(f"{options.folder.resolve()}.csv")
+    written = page.write(out, board)
+    for name, reason in board.refused.items():
+        print(f"{name}: not taken in: {reason}")
+    print(f"{written}: {len(learners) - len(board.refused)} of {len(learners)} entries; {out}")
+    return 1 if options.strict and board.refused else 0
 
 
 # ---------------------------------------------------------------------------------- exercises

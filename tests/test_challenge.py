@@ -92,15 +92,45 @@ def in_an_array(module):
 
 
 class Borrowing(nn.Module):
-    """Keeps 60,000 numbers as the running statistics of a norm that it never applies."""
+    """Keeps numbers as the running statistics of a norm that it never applies."""
+
+    def __init__(self, count, width):
+        super().__init__()
+        self.net = network(width=width, dilations=(1, 2, 4, 8))
+        self.norm = nn.BatchNorm1d(count, affine=False)
+
+    def forward(self, images):
+        return self.net(images) + 0 * self.norm.running_mean.data.sum()
+
+
+class Storing(nn.Module):
+    """Has a norm of zeros give back what it keeps as running statistics, for weights."""
 
     def __init__(self):
         super().__init__()
         self.net = network(width=64, dilations=(1, 2, 4, 8))
-        self.norm = nn.BatchNorm1d(60_000, affine=False)
+        self.norm = nn.BatchNorm2d(64 * 64 * 9, affine=False)
+        self.norm.running_mean.normal_()
 
     def forward(self, images):
-        return self.net(images) + 0 * self.norm.running_mean.data.sum()
+        weights = self.norm(torch.zeros(1, 64 * 64 * 9, 1, 1)).view(64, 64, 3, 3)
+        return self.net[1:](F.conv2d(self.net[0](images), weights, padding=1))
+
+
+FROZEN = torch.ones(64, 64, 5, 5)
+
+
+class Enclosing(nn.Module):
+    """Convolves with a tensor that it neither has as a parameter nor in an attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network(width=64, dilations=(1, 2, 4, 8))
+        kept = FROZEN.clone()
+        self.convolve = lambda maps: F.conv2d(maps, kept, padding=2)
+
+    def forward(self, images):
+        return self.net[1:](self.convolve(self.net[0](images)))
 
 
 class Bare(nn.Module):
@@ -191,7 +221,11 @@ def frozen(module):
         (lambda: Hoarding(in_a_buffer), "too many; frozen ones count too, and 60,000 numbers"),
         (lambda: Hoarding(in_an_attribute), "too many; frozen ones count too, and 60,000 numbers"),
         (lambda: Hoarding(in_an_array), "too many; frozen ones count too, and 60,000 numbers"),
-        (Borrowing, "too many; frozen ones count too, and 60,000 numbers"),
+        (lambda: Borrowing(9_000, 72), "too many; frozen ones count too, and 9,000 numbers"),
+        # More than a tenth of the limit: then those of all norms count.
+        (lambda: Borrowing(60_000, 64), "too many; frozen ones count too, and 120,388 numbers"),
+        (Storing, "too many; frozen ones count too, and 74,116 numbers"),
+        (Enclosing, "too many; frozen ones count too, and 102,400 numbers"),
         (lambda: network(dilations=(1,) * 15), "No dilated convolution"),
         (lambda: network(dilations=(1, 2, 4, 8), separable=False), "No depthwise separable"),
         (Forgetful, "No depthwise separable"),
@@ -269,6 +303,40 @@ def test_the_network_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+class Sudden(nn.Module):
+    """Takes a larger network for many images than for the two that a referee may ask about."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network(width=8, dilations=(1, 2, 4, 8))
+
+    def forward(self, images):
+        if len(images) > 2:
+            images = F.conv2d(images, torch.ones(3, 3, 5, 5), padding=2)
+        return self.net(images)
+
+
+def test_what_is_watched_is_counted_for_these_images_whoever_does_the_work():
+    net = Sudden().eval()
+    few, many = (challenge.watched(net, torch.rand(n, 3, 32, 32)) for n in (2, 4))
+    assert few.parameters == model.count_parameters(net)
+    assert few.multiply_adds == model.count_multiply_adds(net.net)
+    assert many.multiply_adds == few.multiply_adds + 3 * 3 * 5 * 5 * 32 * 32
+    assert many.scores.shape == (4, 10)
+
+
+def test_numbers_that_a_function_is_given_are_counted():
+    net = Enclosing().eval()
+    seen = challenge.watched(net, torch.rand(1, 3, 8, 8))
+    assert seen.parameters == model.count_parameters(net) + FROZEN.numel()
+    # The layers' own work, and that of the bare function.
+    assert seen.multiply_adds == (
+        model.count_multiply_adds(net.net, (8, 8)) + FROZEN.numel() * 8 * 8
+    )
+
+
 def test_what_is_no_network_is_refused_by_name():
     with pytest.raises(TypeError, match="network=5; it must be torch.nn"):
         challenge.violations(5)
+    with pytest.raises(TypeError, match="network=5; it must be torch.nn"):
+        challenge.watched(5, torch.zeros(1, 3, 32, 32))

@@ -96,6 +96,9 @@ def test_what_a_caller_does_not_name_does_not_arrive(received):
     words, _ = received("grade", "SUBMISSIONS=a b", "TIMEOUT=9", "UNSAFE=0")
     assert words == ["grade", "--submissions", "a b", "--timeout", "9"]
     assert received("grade", "UNSAFE=1", "JOBS=2")[0] == ["grade", "--jobs", "2", "--unsafe"]
+    assert received("leaderboard")[0] == ["leaderboard", "leaderboard"]
+    words, _ = received("leaderboard", "SUBMISSIONS=a b", "OUT=c d.csv", "JOBS=1")
+    assert words == ["leaderboard", "a b", "--out", "c d.csv", "--jobs", "1"]
     words, _ = received("grade", "EXERCISES=holes", "AGAIN=Ada Byron", "OPEN=my questions.md")
     assert words == ["grade", "holes", "--again", "Ada Byron", "--open", "my questions.md"]
 

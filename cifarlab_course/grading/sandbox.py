@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -124,8 +125,8 @@ def filter_file():
     return file
 
 
-def confined(command: list[str]) -> list[str]:
-    """`command`, to be run by bubblewrap.
+def confined(command: list[str], unseen: Sequence[Path] = ()) -> list[str]:
+    """`command`, to be run by bubblewrap; the folders `unseen` of the package are empty there.
 
     Linux does not bound the administrator's processes. So one who grades needs no namespace of
     users: the sandbox becomes a user of its own instead, whom nobody else is.
@@ -150,6 +151,7 @@ def confined(command: list[str]) -> list[str]:
         *("--perms", "1777", "--size", str(SHARED), "--tmpfs", "/dev/shm"),
         *(part for path in above for part in ("--perms", "755", "--dir", path)),
         *(part for path in seen for part in ("--ro-bind-try", path, path)),
+        *(part for path in unseen for part in ("--tmpfs", str(path), "--remount-ro", str(path))),
         *("--chdir", HOME),
         # What bubblewrap lays out in memory besides those folders has no bound of its own; and
         # nothing is set in /proc, such as who ends first where memory ends.
@@ -241,8 +243,12 @@ def refusal() -> str:
     return ""
 
 
-def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
+def runner(
+    seconds: float, imports: str, *, unsafe: bool = False, unseen: Sequence[Path] = ()
+) -> Runner:
     """A runner in a sandbox, or (`unsafe`) in none; `refusal` says if one can be had.
+
+    In a sandbox the folders `unseen` of the package are empty.
 
     Bubblewrap stays in the sandbox as process 1, and what it was started with can be read there:
     so it gets none of our environment.
@@ -251,4 +257,5 @@ def runner(seconds: float, imports: str, *, unsafe: bool = False) -> Runner:
         environment = {name: value for name, value in os.environ.items() if name != "SECRET"}
         environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
         return Runner(seconds, environment=environment, imports=imports)
-    return Runner(seconds, confined, watch, ENVIRONMENT, imports, lasting=True)
+    command = functools.partial(confined, unseen=unseen)
+    return Runner(seconds, command, watch, ENVIRONMENT, imports, lasting=True)

@@ -1,0 +1,1 @@
+"""The capstone's leaderboard: check what is handed in, count and score it, write the page."""
