@@ -21,7 +21,8 @@ def connected(scheduler: str) -> distributed.Client:
         if not scheduler.startswith(LOCAL):
             return distributed.Client(scheduler)
         count = int(scheduler.removeprefix(LOCAL))
-        return distributed.Client(n_workers=count, threads_per_worker=1, dashboard_address=None)
+        own_port = "127.0.0.1:0"  # for the page on them: another such command may run
+        return distributed.Client(n_workers=count, threads_per_worker=1, dashboard_address=own_port)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"--scheduler {scheduler}: {error}; give the address that `dask scheduler` prints, "

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -460,6 +461,25 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(
     (tmp_path / "results.jsonl").write_text(text[:-100])  # killed while it wrote
     assert batch(drafts(tmp_path, 4)) == first | batch(drafts(tmp_path, 4))
     assert len(counted) == 5
+
+
+def test_results_stand_in_the_order_of_the_submissions_whoever_is_done_first(tmp_path):
+    """The page on the class names mistakes in that order: it is the same from run to run."""
+    last_is_done = threading.Event()
+
+    class Backwards(grade.Crew):
+        def grade(self, notebook, *unused):
+            if "# learner 1" in [cell.source for cell in notebook.cells]:
+                last_is_done.set()
+            else:
+                assert last_is_done.wait(60)
+                time.sleep(0.2)  # the other one is kept
+            return grade.Result()
+
+    kept = grade.Kept(tmp_path / "results.jsonl")
+    with contextlib.closing(Backwards(lambda imports: None, seconds=30, jobs=2)) as crew:
+        results = grade.grade(drafts(tmp_path, 2), ASKED, {}, kept, crew)
+    assert [*results] == ["learner-0", "learner-1"]
 
 
 def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner, right):

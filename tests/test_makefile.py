@@ -96,6 +96,8 @@ def test_what_a_caller_does_not_name_does_not_arrive(received):
     words, _ = received("grade", "SUBMISSIONS=a b", "TIMEOUT=9", "UNSAFE=0")
     assert words == ["grade", "--submissions", "a b", "--timeout", "9"]
     assert received("grade", "UNSAFE=1", "JOBS=2")[0] == ["grade", "--jobs", "2", "--unsafe"]
+    words, _ = received("grade", "SCHEDULER=local:2")
+    assert words == ["grade", "--scheduler", "local:2"]
     words, _ = received("grade", "EXERCISES=holes", "AGAIN=Ada Byron", "OPEN=my questions.md")
     assert words == ["grade", "holes", "--again", "Ada Byron", "--open", "my questions.md"]
 

@@ -62,7 +62,7 @@ def test_two_processes_of_which_one_is_killed_come_to_the_same_summary(conduct, 
     killed = []
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -591,6 +591,10 @@ def grade(
         progress.bar.close()
     if failures:
         raise NotStarted(f"{failures[0]}, for {len(failures)} of {len(submissions)} submissions")
+    # Whoever was done first: the tables and pages stand in the order of the submissions.
+    results = {
+        submission.learner.name: results[submission.learner.name] for submission in submissions
+    }
     tell_the_same(submissions, results)
     return results
 
