@@ -66,6 +66,8 @@ class Workers(Crew):
         """What a notebook earns on some worker."""
         future = None
         try:
+            if self.client.status in ("closing", "closed"):  # it would wait for ever
+                raise ConnectionError("it has not been reached for too long")
             task = notebook, assignment, right, self.seconds, self.unsafe
             future = self.client.submit(graded_there, *task, pure=False, retries=TRIES)
             self.waiting.add(future)
