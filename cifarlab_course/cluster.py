@@ -4,6 +4,8 @@
 --scheduler local:2               two processes here
 """
 
+import signal
+
 import dask
 import distributed
 
@@ -22,9 +24,18 @@ def connected(scheduler: str) -> distributed.Client:
             return distributed.Client(scheduler)
         count = int(scheduler.removeprefix(LOCAL))
         own_port = "127.0.0.1:0"  # for the page on them: another such command may run
-        return distributed.Client(n_workers=count, threads_per_worker=1, dashboard_address=own_port)
+        client = distributed.Client(
+            n_workers=count, threads_per_worker=1, dashboard_address=own_port
+        )
     except (OSError, ValueError) as error:
         raise ValueError(
             f"--scheduler {scheduler}: {error}; give the address that `dask scheduler` prints, "
             f"such as tcp://10.0.0.5:8786, or {LOCAL}2 for two processes here."
         ) from error
+    client.run(ignore_interrupts)
+    return client
+
+
+def ignore_interrupts() -> None:
+    """On a worker in the same terminal: Ctrl-C is for the command, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
