@@ -20,7 +20,7 @@ endif
 
 # What a caller names goes by the environment: a shell would read its quotes and backticks, and make
 # its dollars.
-NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS ROSTER GROUPS_FILE COUNTS LOOK TIMEOUT JOBS UNSAFE AGAIN SECRET SECRET_FILE LIBRARIES ONLY
+NAMED := NAME EXERCISES OUT TITLE OPEN SUBMISSIONS ROSTER GROUPS_FILE COUNTS LOOK TIMEOUT JOBS SCHEDULER UNSAFE AGAIN SECRET SECRET_FILE LIBRARIES ONLY
 $(foreach name,$(NAMED),$(eval override $(name) := $$(value $(name))))
 export $(NAMED)
 
@@ -96,7 +96,8 @@ endif
 	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
 		$${ROSTER:+--roster "$$ROSTER"} $${GROUPS_FILE:+--groups "$$GROUPS_FILE"} $${COUNTS:+--counts "$$COUNTS"} \
 		$$([ "$${LOOK:-0}" = 0 ] || echo --look) \
-		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
+		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} \
+		$${SCHEDULER:+--scheduler "$$SCHEDULER"} $$([ "$${UNSAFE:-0}" = 0 ] || echo --unsafe) \
 		$${SECRET_FILE:+--secret-file "$$SECRET_FILE"} $${AGAIN:+--again "$$AGAIN"} $${OPEN:+--open "$$OPEN"}
 
 leaderboard: .venv/all ## Check the capstone's entries and rank them: make leaderboard SUBMISSIONS=... OUT=board.csv

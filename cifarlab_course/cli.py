@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -121,7 +122,9 @@ def parser() -> argparse.ArgumentParser:
         help="for an attempt at a question, 1 to 86400 (30)",
     )
     mark.add_argument(
-        "--jobs", type=number(1, MOST_JOBS), help="submissions at a time (one for each processor)"
+        "--jobs",
+        type=number(1, MOST_JOBS),
+        help="submissions at a time (one for each processor, or thread of a Dask worker)",
     )
     mark.add_argument("--look", action="store_true", help="only say how what was handed in is read")
     mark.add_argument(
@@ -138,6 +141,9 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--groups", type=Path, metavar="FILE", help="CSV with the columns learner and group"
+    )
+    mark.add_argument(
+        "--scheduler", default="", help="who spreads submissions: a Dask scheduler, or local:2"
     )
     mark.add_argument("--again", default="", metavar="LEARNER", help="one to be graded anew")
     mark.add_argument(
@@ -285,15 +291,16 @@ def grade(options: argparse.Namespace) -> int:
         handed_in,
         report,
         roster,
-        sandbox,
     )
     from cifarlab_course.grading.judge import NotStarted
 
     code = secret(options)
-    if not (options.look or options.unsafe) and (reason := sandbox.refusal()):
-        raise ValueError(reason)  # before anything is written
     people = roster.of_files(options.roster, options.groups)
-    with archive.unpacked(options.submissions) as (folder, odd):
+    how = {"seconds": options.timeout, "jobs": options.jobs, "unsafe": options.unsafe}
+    # Who can't grade says so before anything is written.
+    grading = nullcontext() if options.look else batch.crew(options.scheduler, **how)
+    here = None if options.scheduler else options.jobs
+    with grading as crew, archive.unpacked(options.submissions) as (folder, odd):
         handed = handed_in.look(folder, options.submissions)
         for note in handed.notes:
             print(f"{options.submissions}: {note}", file=sys.stderr)
@@ -303,23 +310,16 @@ def grade(options: argparse.Namespace) -> int:
             exercises=options.exercises,
             questions=options.open,
             counts=options.counts,
-            jobs=options.jobs,
+            jobs=here,
             roster=people,
         )
         table = report.table(read.submissions, handed, odd)
         report.write(gradebook.beside(options.out, "read.csv"), table)
         print(f"{report.in_short(table)}\n{gradebook.beside(options.out, 'read.csv')}: all of it")
-        if options.look:
+        if crew is None:  # only a look
             return 0
         try:
-            rows = batch.grade(
-                read,
-                options.out,
-                seconds=options.timeout,
-                jobs=options.jobs,
-                again=options.again,
-                unsafe=options.unsafe,
-            )
+            rows = batch.grade(read, options.out, crew, again=options.again, jobs=here)
         except NotStarted as error:
             raise ValueError(str(error)) from error
         except KeyboardInterrupt as stopped:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -201,7 +202,8 @@ def test_grading_can_be_called_and_gives_back_what_its_table_holds(tmp_path):
     learners, notes, _ = handed_in.look(tmp_path / "handed-in")
     assert notes == []
     out = tmp_path / "grades.csv"
-    graded = batch.grade(batch.read(learners, SECRET), out, unsafe=True, jobs=1)
+    with batch.crew(unsafe=True, jobs=1) as crew:
+        graded = batch.grade(batch.read(learners, SECRET), out, crew)
     table = rows(out)
     assert [*graded] == [*table] == ["anna", "ben"]
     assert all(f"{row.total:g}" == table[name]["total"] for name, row in graded.items())
@@ -384,8 +386,16 @@ class Borrowed:
         pass
 
 
+@pytest.fixture(scope="module")
+def right(runner):
+    """What the references compute."""
+    return {exercise.name: expected(runner, exercise) for exercise in ASKED.exercises}
+
+
 @pytest.mark.parametrize(("characters", "kept"), [(100, True), (2 * grade.SMALL, False)])
-def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, characters, kept):
+def test_a_large_notebook_is_read_again_when_its_turn_comes(
+    tmp_path, runner, right, characters, kept
+):
     """All notebooks of a class at once might not fit into memory; its points are the same."""
     path = tmp_path / "anna" / "assignment.ipynb"
     save(Draft().first("#" * characters), path)
@@ -394,9 +404,8 @@ def test_a_large_notebook_is_read_again_when_its_turn_comes(tmp_path, runner, ch
     assert (candidate.notebook is not None) == kept
     handed_in = grade.chosen(folder, ASKED)
     results = grade.Kept(tmp_path / "results.jsonl")
-    graded = grade.grade(
-        [handed_in], ASKED, results, lambda imports: Borrowed(runner), seconds=30, jobs=1
-    )
+    crew = grade.Crew(lambda imports: Borrowed(runner), seconds=30, jobs=1)
+    graded = grade.grade([handed_in], ASKED, right, results, crew)
     assert sum(mark.points for marks in graded["anna"].marks.values() for mark in marks) == 9
 
 
@@ -433,7 +442,9 @@ def drafts(folder, count):
     return made
 
 
-def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp_path, runner):
+def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(
+    tmp_path, runner, right
+):
     counted = []
 
     def make(imports):
@@ -442,7 +453,7 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
 
     def batch(found):
         kept = grade.Kept(tmp_path / "results.jsonl")
-        return grade.grade(found, ASKED, kept, make, seconds=30, jobs=1)
+        return grade.grade(found, ASKED, right, kept, grade.Crew(make, seconds=30, jobs=1))
 
     first = batch(drafts(tmp_path, 3))
     assert len(counted) == 3
@@ -452,17 +463,35 @@ def test_what_was_graded_is_not_graded_again_and_a_line_cut_in_the_middle_is(tmp
     assert len(counted) == 5
 
 
-def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner):
+def test_results_stand_in_the_order_of_the_submissions_whoever_is_done_first(tmp_path):
+    """The page on the class names mistakes in that order: it is the same from run to run."""
+    last_is_done = threading.Event()
+
+    class Backwards(grade.Crew):
+        def grade(self, notebook, *unused):
+            if "# learner 1" in [cell.source for cell in notebook.cells]:
+                last_is_done.set()
+            else:
+                assert last_is_done.wait(60)
+                time.sleep(0.2)  # the other one is kept
+            return grade.Result()
+
+    kept = grade.Kept(tmp_path / "results.jsonl")
+    with contextlib.closing(Backwards(lambda imports: None, seconds=30, jobs=2)) as crew:
+        results = grade.grade(drafts(tmp_path, 2), ASKED, {}, kept, crew)
+    assert [*results] == ["learner-0", "learner-1"]
+
+
+def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner, right):
     def broken(*unused):
         raise NotStarted("no sandbox")
 
     made = [Borrowed(runner) for _ in range(3)]
     made[0].run = broken
     kept = grade.Kept(tmp_path / "results.jsonl")
+    crew = grade.Crew(lambda imports: made.pop(0), seconds=30, jobs=1)
     with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
-        grade.grade(
-            drafts(tmp_path, 3), ASKED, kept, lambda imports: made.pop(0), seconds=30, jobs=1
-        )
+        grade.grade(drafts(tmp_path, 3), ASKED, right, kept, crew)
     assert len(kept.known) == 2
 
 

@@ -464,9 +464,9 @@ def batch(folder, kept, troubles, again=""):
     """Grade what lies there; the flags of each learner."""
     learners = handed_in.look(folder).learners
     found = [grade.chosen(grade.opened(learner), SOFTMAX) for learner in learners]
-    options = {"seconds": 30, "jobs": 1, "again": again}
-    kept = grade.Kept(kept)
-    results = grade.grade(found, SOFTMAX, kept, lambda imports: Busy(troubles), **options)
+    crew = grade.Crew(lambda imports: Busy(troubles), seconds=30, jobs=1)
+    right = grade.references(SOFTMAX)
+    results = grade.grade(found, SOFTMAX, right, grade.Kept(kept), crew, again=again)
     return {name: result.flags for name, result in results.items()}
 
 

@@ -99,6 +99,8 @@ def test_what_a_caller_does_not_name_does_not_arrive(received):
     assert received("leaderboard")[0] == ["leaderboard", "leaderboard"]
     words, _ = received("leaderboard", "SUBMISSIONS=a b", "OUT=c d.csv", "JOBS=1")
     assert words == ["leaderboard", "a b", "--out", "c d.csv", "--jobs", "1"]
+    words, _ = received("grade", "SCHEDULER=local:2")
+    assert words == ["grade", "--scheduler", "local:2"]
     words, _ = received("grade", "EXERCISES=holes", "AGAIN=Ada Byron", "OPEN=my questions.md")
     assert words == ["grade", "holes", "--again", "Ada Byron", "--open", "my questions.md"]
 

@@ -14,6 +14,7 @@ import distributed
 import pytest
 
 from cifarlab import records
+from cifarlab_course import cluster
 from cifarlab_course.artefacts import experiment, spread
 from cifarlab_course.artefacts.experiment import Arm, Experiment, Run, Setting
 
@@ -61,7 +62,7 @@ def test_two_processes_of_which_one_is_killed_come_to_the_same_summary(conduct, 
     killed = []
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -112,4 +113,4 @@ def test_a_worker_with_several_threads_is_refused(monkeypatch, tmp_path):
 def test_where_nobody_answers_is_said_with_what_to_give(monkeypatch, scheduler):
     monkeypatch.setitem(distributed.config["distributed"]["comm"]["timeouts"], "connect", "1s")
     with pytest.raises(ValueError, match=f"--scheduler {scheduler}: .*dask scheduler"):
-        spread.connected(scheduler)
+        cluster.connected(scheduler)

@@ -14,13 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dask
 import distributed
+
+from cifarlab_course import cluster
 
 if TYPE_CHECKING:
     from cifarlab_course.artefacts.experiment import Run
-
-LOCAL = "local:"
 
 
 def train(runs: Sequence["Run"], folder: Path, scheduler: str, gpu_share: float = 0.0) -> None:
@@ -37,7 +36,7 @@ def train(runs: Sequence["Run"], folder: Path, scheduler: str, gpu_share: float 
     resources = {"GPU": gpu_share} if gpu_share else None
     token.touch()
     try:
-        with connected(scheduler) as client:
+        with cluster.connected(scheduler) as client:
             futures = client.map(make, runs, token=token, pure=False, resources=resources)
             folders = {future: run.out for future, run in zip(futures, runs, strict=True)}
             for future in distributed.as_completed(futures):
@@ -45,25 +44,6 @@ def train(runs: Sequence["Run"], folder: Path, scheduler: str, gpu_share: float 
                 print(f"{folders[future].name} is finished", flush=True)
     finally:
         token.unlink()
-
-
-def connected(scheduler: str) -> distributed.Client:
-    """A client of the scheduler at an address, or of one that is started here.
-
-    Raises: ValueError if `scheduler` is neither.
-    """
-    # No daemon may have children, and a worker needs some to prepare images in.
-    dask.config.set({"distributed.worker.daemon": False})
-    try:
-        if not scheduler.startswith(LOCAL):
-            return distributed.Client(scheduler)
-        count = int(scheduler.removeprefix(LOCAL))
-        return distributed.Client(n_workers=count, threads_per_worker=1, dashboard_address=None)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"--scheduler {scheduler}: {error}; give the address that `dask scheduler` prints, "
-            f"such as tcp://10.0.0.5:8786, or {LOCAL}2 for two processes here."
-        ) from error
 
 
 def make(run: "Run", token: Path) -> dict[str, bytes]:

@@ -1,8 +1,9 @@
 """The flow of grading: from a folder of submissions to tables and pages, step by step."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,10 @@ from typing import NamedTuple
 from cifarlab_course.grading import feedback, gradebook, handed_back, overview, sandbox, words
 from cifarlab_course.grading import grade as grading
 from cifarlab_course.grading.assignment import Assignment, make, read_open
-from cifarlab_course.grading.grade import Result, Submission
+from cifarlab_course.grading.grade import Crew, Result, Submission
 from cifarlab_course.grading.gradebook import Entries, Row
 from cifarlab_course.grading.handed_in import Learner
+from cifarlab_course.grading.judge import Runner
 from cifarlab_course.grading.roster import Roster, matched
 
 
@@ -63,30 +65,47 @@ def read(
     )
 
 
+@contextmanager
+def crew(
+    scheduler: str = "", *, seconds: float = 30, jobs: int | None = None, unsafe: bool = False
+) -> Iterator[Crew]:
+    """Who grades: sandboxes here, or those of a Dask `scheduler`'s workers (see `workers`).
+
+    An answer has so many `seconds` an attempt, `jobs` submissions are graded at a time (one for
+    each processor). `unsafe`: in no sandbox.
+
+    Raises: ValueError if there is no sandbox, or no such scheduler.
+    """
+    if scheduler:
+        from cifarlab_course.grading import workers  # needs Dask, which few have
+
+        with workers.crew(scheduler, seconds=seconds, jobs=jobs, unsafe=unsafe) as spread:
+            yield spread
+        return
+    if not unsafe and (reason := sandbox.refusal()):
+        raise ValueError(reason)
+
+    def make(imports: str) -> Runner:
+        return sandbox.runner(seconds, imports, unsafe=unsafe)
+
+    with closing(Crew(make, seconds=seconds, jobs=jobs or cores())) as local:
+        yield local
+
+
 def grade(
-    handed: Read,
-    out: Path,
-    *,
-    seconds: float = 30,
-    jobs: int | None = None,
-    again: str = "",
-    unsafe: bool = False,
+    handed: Read, out: Path, crew: Crew, *, again: str = "", jobs: int | None = None
 ) -> dict[str, Row]:
-    """Grade what was read; the learners' rows, which `out` holds as a table.
+    """Have the `crew` grade what was read; the learners' rows, which `out` holds as a table.
 
     Beside `out` lie the table for Canvas, the results so far, from which the same call goes on,
     the table of what a person enters (`by_hand`), whose points differ from those that `out` held
     before, a page on the whole class, one of all answers in words and one for each learner.
 
-    An answer has so many `seconds` an attempt, `jobs` submissions are graded at a time (one for
-    each processor), the learner `again` anew. `unsafe`: in no sandbox.
+    The learner `again` is graded anew. `jobs` pages are written at a time (one for each processor).
 
-    Raises: ValueError if there is no sandbox; OSError if a table can't be written. And what
-    `grade.grade` raises.
+    Raises: OSError if a table can't be written. And what `grade.grade` raises.
     """
-    if not unsafe and (reason := sandbox.refusal()):
-        raise ValueError(reason)
-    assignment, jobs = handed.assignment, jobs or cores()
+    assignment = handed.assignment
     members = {
         member.name: name
         for name, submission in handed.submissions.items()
@@ -99,16 +118,10 @@ def grade(
     entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
     kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
 
+    right = grading.references(assignment)
+
     def graded(submissions: Collection[Submission]) -> dict[str, Result]:
-        return grading.grade(
-            list(submissions),
-            assignment,
-            kept,
-            lambda imports: sandbox.runner(seconds, imports, unsafe=unsafe),
-            seconds=seconds,
-            jobs=jobs,
-            again=again,
-        )
+        return grading.grade([*submissions], assignment, right, kept, crew, again=again)
 
     submissions = handed.submissions | best(handed, graded)
     results = graded(submissions.values())
@@ -135,7 +148,7 @@ def grade(
         submissions | own.submissions,
         assignment,
         own.entries,
-        jobs,
+        jobs or cores(),
     )
     if told.failed:
         for learner, reason in told.failed.items():

@@ -7,6 +7,7 @@ notebooks are in memory than are graded at a time.
 import hashlib
 import json
 import os
+import platform
 import re
 import sys
 import threading
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
@@ -57,6 +58,8 @@ SMALL = 2**17  # characters of a notebook that is kept until it is graded
 SEARCH = 2  # times the limit, for all attempts at a question from which the graded one is chosen
 MISSING = re.compile(r"No module named '([\w.]{1,60})'")
 TOLD = 10_000  # characters of what a learner is told of a check
+
+Right = Mapping[str, list]  # the values that each exercise's reference computes
 
 
 @dataclass
@@ -231,6 +234,10 @@ def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
 # ---------------------------------------------------------------------------- one submission
 
 
+class Lost(Exception):
+    """Whoever graded it was lost, again and again; it says so in a flag's words."""
+
+
 def run(runner: Runner, exercise: Exercise, way: list[Piece], *, anyhow: bool = False) -> Ran:
     """Run the pieces between what the key gives and its checks.
 
@@ -315,7 +322,7 @@ def explained(marks: list[Mark], exercise: Exercise, way: list[Piece], ran: Ran)
 def graded(
     notebook: Notebook,
     assignment: Assignment,
-    right: Mapping[str, list],
+    right: Right,
     lend: Callable[[str], AbstractContextManager[Runner]],
 ) -> Result:
     """What a notebook earns, run in a runner that is lent for it, by what it must import.
@@ -402,14 +409,21 @@ class Kept:
             self.known[digest] = result
 
 
-def settings_digest(assignment: Assignment, seconds: float) -> bytes:
-    """Changes whenever the same notebook might earn other points."""
+def installed() -> dict[str, str]:
+    """What points may depend on besides the submission: our code, Python and the packages."""
     course = Path(__file__).parents[1]
     folders = course / "exercises", course / "grading", Path(cifarlab.__file__).parent
     code = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
-    packages = sorted((package.name, package.version) for package in distributions())
-    settings = repr((assignment, seconds, packages)).encode()
-    return hashlib.sha256(b"".join([settings, *code])).digest()
+    return {
+        "the course": hashlib.sha256(b"".join(code)).hexdigest(),
+        "Python": platform.python_version(),
+        **dict(sorted((package.name, package.version) for package in distributions())),
+    }
+
+
+def settings_digest(assignment: Assignment, seconds: float) -> bytes:
+    """Changes whenever the same notebook might earn other points."""
+    return hashlib.sha256(repr((assignment, seconds, installed())).encode()).digest()
 
 
 class Runners:
@@ -461,6 +475,40 @@ class Runners:
                 runner.stop()
 
 
+class Crew:
+    """Who grades, so many submissions at a time: here, in runners that are made for it.
+
+    A sandbox ends with the thread that started it: so these threads last as long as the runners.
+    """
+
+    def __init__(self, make: Callable[[str], Runner], *, seconds: float, jobs: int) -> None:
+        self.runners, self.seconds = Runners(make), seconds  # an attempt
+        self.pool = ThreadPoolExecutor(jobs)
+
+    def grade(self, notebook: Notebook, assignment: Assignment, right: Right) -> Result:
+        """What a notebook earns. Called in a thread of the pool.
+
+        Raises: NotStarted, or Lost.
+        """
+        return graded(notebook, assignment, right, self.runners.lend)
+
+    def cancel(self) -> None:
+        """End all that is being graded, at once and for good."""
+        self.runners.cancel()
+        self.pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End; nothing is graded any more."""
+        self.pool.shutdown()
+        self.runners.close()
+
+
+def references(assignment: Assignment) -> Right:
+    """What the reference of each exercise computes."""
+    with Runner(seconds=120, imports=assignment.imports) as trusted:
+        return {exercise.name: expected(trusted, exercise) for exercise in assignment.exercises}
+
+
 class Progress:
     """How far a batch is: a bar on a terminal, elsewhere a line for each tenth of the way."""
 
@@ -479,14 +527,13 @@ class Progress:
 def grade(
     submissions: Sequence[Submission],
     assignment: Assignment,
+    right: Right,
     kept: Kept,
-    make: Callable[[str], Runner],
+    crew: Crew,
     *,
-    seconds: float,
-    jobs: int,
     again: str = "",
 ) -> dict[str, Result]:
-    """The result of each learner, from the file of results or newly graded.
+    """The result of each learner, from the file of results or newly graded by the `crew`.
 
     Graded anew is whoever is called `again`, and what ran into the limit of time: such a result is
     not kept, for a busy machine may be to blame.
@@ -494,12 +541,9 @@ def grade(
     Raises: NotStarted, after the others have been graded, if a sandbox did not start;
     KeyboardInterrupt with the learners whose submissions were running.
     """
-    settings = settings_digest(assignment, seconds)
-    with Runner(seconds=120, imports=assignment.imports) as trusted:
-        right = {exercise.name: expected(trusted, exercise) for exercise in assignment.exercises}
+    settings = settings_digest(assignment, crew.seconds)
     results: dict[str, Result] = {}
     failures: list[NotStarted] = []
-    runners = Runners(make)
 
     def key(digest: str) -> str:
         return hashlib.sha256(settings + digest.encode()).hexdigest()
@@ -514,41 +558,43 @@ def grade(
             if notebook is None:
                 data = contents(submission.path)
                 notebook, digest = read(data), hashlib.sha256(data).hexdigest()
-            result = graded(notebook, assignment, right, runners.lend)
+            result = crew.grade(notebook, assignment, right)
         except NotStarted:
             raise
+        except Lost as error:
+            return nothing(assignment, str(error))
         except Exception as error:  # whatever it is, the others are to be graded
             return nothing(assignment, f"it can't be graded: {error!r}")
         if not result.out_of_time:
             kept.add(key(digest), result)
         return result
 
-    with closing(runners), ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(one, submission): submission for submission in submissions}
-        progress = Progress(len(running))
-        try:
-            for future in as_completed(running):
-                progress.step()
-                submission = running[future]
-                try:
-                    result = future.result()
-                    flags = [*submission.flags, *result.flags]
-                    results[submission.learner.name] = replace(result, flags=flags)
-                except NotStarted as error:
-                    failures.append(error)
-        except KeyboardInterrupt:
-            names = [
-                submission.learner.name
-                for future, submission in running.items()
-                if future.running()
-            ]
-            runners.cancel()
-            pool.shutdown(cancel_futures=True)
-            raise KeyboardInterrupt(", ".join(names)) from None
-        finally:
-            progress.bar.close()
+    running = {crew.pool.submit(one, submission): submission for submission in submissions}
+    progress = Progress(len(running))
+    try:
+        for future in as_completed(running):
+            progress.step()
+            submission = running[future]
+            try:
+                result = future.result()
+                flags = [*submission.flags, *result.flags]
+                results[submission.learner.name] = replace(result, flags=flags)
+            except NotStarted as error:
+                failures.append(error)
+    except KeyboardInterrupt:
+        names = [
+            submission.learner.name for future, submission in running.items() if future.running()
+        ]
+        crew.cancel()
+        raise KeyboardInterrupt(", ".join(names)) from None
+    finally:
+        progress.bar.close()
     if failures:
         raise NotStarted(f"{failures[0]}, for {len(failures)} of {len(submissions)} submissions")
+    # Whoever was done first: the tables and pages stand in the order of the submissions.
+    results = {
+        submission.learner.name: results[submission.learner.name] for submission in submissions
+    }
     tell_the_same(submissions, results)
     return results
 
