@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "--open",
         type=Path,
         metavar="FILE",
-        help="open questions, as Markdown; read only where exercises are named",
+        help="the open questions' file, for their words and rubric where points are given",
     )
     mark.add_argument(
         "--submissions",

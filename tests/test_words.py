@@ -8,7 +8,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from cifarlab_course.grading import words
+from cifarlab_course import ROOT
+from cifarlab_course.grading import assignment, words
 from tests.submissions import rows, save
 from tests.test_gradebook import HOSTILE
 from tests.test_handed_in import ASKED, grading, hand_in, notebook
@@ -112,7 +113,56 @@ def test_an_answer_runs_nothing_and_closes_no_script(browser, tmp_path):
     page.close()
 
 
+RUBRIC = """
+| Level | The answer |
+| --: | --- |
+| 2 | gives the reason <script>alert(1)</script> |
+| 1 | only describes |
+| 0 | does neither |
+"""
+QUESTIONS = f"## Rubric\n{RUBRIC}\n## why (3 points)\n\nWhy do dilations of 2 and 9 leave holes?\n"
+
+
+def test_with_the_questions_at_hand_levels_of_the_rubric_give_the_points(browser, graded):
+    (graded / "questions.md").write_text(QUESTIONS)
+    done, _ = grading(graded / "handed-in", open=graded / "questions.md")
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page()
+    page.goto((graded / "grades-words.html").as_uri())
+    first = page.get_by_role("article").first
+    assert first.get_by_role("button").all_inner_texts() == [
+        "Level 0: 0",
+        "Level 1: 1.5",
+        "Level 2: 3",
+    ]
+    first.focus()
+    page.keyboard.press("1")
+    expect(first.get_by_label("Points")).to_have_value("1.5")
+    expect(page.get_by_role("article").nth(1)).to_be_focused()
+    page.get_by_text("The question", exact=True).click()
+    expect(page.get_by_text("Why do dilations of 2 and 9 leave holes?")).to_be_visible()
+    page.get_by_text("The rubric", exact=True).click()
+    expect(page.get_by_role("cell", name="only describes")).to_be_visible()
+    assert page.locator("main details script").count() == 0
+    page.close()
+
+
+def test_levels_are_worth_their_share_of_the_highest_in_half_points():
+    asked = assignment.Open("why", 5, "Why?", RUBRIC)
+    assert words.levels(asked) == {"0": 0, "1": 2.5, "2": 5}
+    assert words.levels(asked._replace(rubric="Be short.")) == {}
+    (ours, *_) = assignment.read_open(ROOT / "book" / "teach" / "questions.md")
+    assert words.levels(ours) == {"0": 0, "1": 2, "2": 4, "3": 6}
+
+
+def test_a_file_of_other_questions_is_refused(graded):
+    (graded / "questions.md").write_text(QUESTIONS.replace("3 points", "4 points"))
+    done, _ = grading(graded / "handed-in", open=graded / "questions.md")
+    assert done.returncode == 2
+    assert "it lacks why (3 points), which the assignment has" in done.stderr
+
+
 def test_a_question_of_many_points_has_a_field_and_no_buttons(tmp_path):
-    many = list(words.one("Answer", ["<p>So.</p>"], 40, 0))
+    many = list(words.one("Answer", ["<p>So.</p>"], 40, 0, {}))
     assert "<button" not in "".join(many) and 'max="40"' in "".join(many)
-    assert "".join(words.one("Answer", [], ASKED.open["why"], 0)).count("<button") == 4
+    assert "".join(words.one("Answer", [], ASKED.open["why"], 0, {})).count("<button") == 4

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cifarlab_course.grading import feedback, gradebook, handed_back, overview, sandbox, words
 from cifarlab_course.grading import grade as grading
-from cifarlab_course.grading.assignment import Assignment, make, read_open
+from cifarlab_course.grading.assignment import Assignment, Open, counted, make, read_open
 from cifarlab_course.grading.grade import Crew, Result, Submission
 from cifarlab_course.grading.gradebook import Entries, Row
 from cifarlab_course.grading.handed_in import Learner
@@ -25,6 +26,7 @@ class Read(NamedTuple):
     submissions: dict[str, Submission]  # the notebook that counts, by its learner's name
     rivals: dict[str, list[Submission]]  # all of a learner's, where the best shall count
     roster: Roster | None = None
+    asked: Mapping[str, Open] = MappingProxyType({})  # open questions, if their file is at hand
 
 
 def read(
@@ -42,18 +44,23 @@ def read(
     If there is a `roster`, everybody on it is a learner, and its groups are each one.
 
     The assignment is the one that most notebooks name, or that of `exercises` and of the open
-    `questions` in a file.
+    `questions` in a file, whose words and rubric are shown where points are given.
 
-    Raises: ValueError if there is no assignment of this `secret`.
+    Raises: ValueError if there is no assignment of this `secret`, or it has other questions.
     """
     if roster:
         learners = matched(learners, roster)
     with ThreadPoolExecutor(jobs or cores()) as pool:
         folders = list(pool.map(grading.opened, learners))
+    asked = read_open(questions) if questions else []
     if exercises:
-        assignment = make(exercises, secret, read_open(questions) if questions else [])
+        assignment = make(exercises, secret, asked)
     else:
         assignment = grading.assignment_of(folders, secret)
+    points = {question.name: question.points for question in asked}
+    if asked and (others := assignment.open.items() - points.items()):
+        missing = ", ".join(f"{name} ({counted(most)})" for name, most in sorted(others))
+        raise ValueError(f"--open {questions}: it lacks {missing}, which the assignment has.")
     names = [folder.learner.name for folder in folders]
     chosen = [grading.chosen(folder, assignment, counts) for folder in folders]
     rivals = [grading.rivals(folder, assignment) for folder in folders if counts == "best"]
@@ -62,6 +69,7 @@ def read(
         dict(zip(names, chosen, strict=True)),
         {name: found for name, found in zip(names, rivals, strict=False) if found},
         roster,
+        {question.name: question for question in asked},
     )
 
 
@@ -157,7 +165,14 @@ def grade(
         gradebook.write(out, rows, own.submissions, assignment)
     said = {place: cells for place, cells in told.words.items() if place[0] in submissions}
     if said:
-        words.write(gradebook.beside(out, "words.html"), by_hand(out), to_give, said, assignment)
+        words.write(
+            gradebook.beside(out, "words.html"),
+            by_hand(out),
+            to_give,
+            said,
+            assignment,
+            handed.asked,
+        )
     handed_back.write_feedback(out, pages, submissions, own.submissions, handed.roster)
     return rows
 

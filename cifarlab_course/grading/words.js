@@ -51,8 +51,9 @@ for (const [number, answer] of answers.entries()) {
   }
   answer.addEventListener("keydown", ({ key, target, ctrlKey, altKey, metaKey }) => {
     if (target !== answer || ctrlKey || altKey || metaKey) return;
-    if (![...answer.querySelectorAll("button")].some(({ value }) => value === key)) return;
-    give(key);
+    const button = [...answer.querySelectorAll("button")].find(({ dataset }) => dataset.key === key);
+    if (!button) return;
+    give(button.value);
     (answers[number + 1] ?? document.getElementById("save")).focus();
   });
   take(answer);

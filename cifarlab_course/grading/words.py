@@ -8,16 +8,19 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cifarlab._files import replacing
-from cifarlab_course.grading.assignment import Assignment, counted
+from cifarlab_course.grading.assignment import Assignment, Open, counted
 from cifarlab_course.grading.feedback import PAGE, answer
 from cifarlab_course.grading.gradebook import HEADER
+from cifarlab_course.grading.submission import shown
 
 SCRIPT = Path(__file__).with_suffix(".js")
 BUTTONS = 10  # points for which there is a button, at most
+LEVEL = re.compile(r"^\| *(\d) *\|", re.MULTILINE)  # a row of a rubric's table
 STYLE = """\
 <style>
 article { border-top: 1px solid; padding: 1rem 0; }
@@ -38,21 +41,27 @@ def write(
     rows: Sequence[Sequence[str]],
     words: Mapping[tuple[str, str], list[str]],
     assignment: Assignment,
+    asked: Mapping[str, Open],
 ) -> None:
     """Write the page of the answers `words`, as HTML by learner and question.
 
     `rows` are those of the `table` of what a person enters: one for each answer, perhaps others.
+    Of a question that was `asked` in these words, its text stands there, and its rubric's levels.
 
     Raises: OSError if it can't be written.
     """
     places = {(row[0], row[1]): number for number, row in enumerate(rows)}
-    lines = [STYLE, *introduction(table)]
+    worth = {name: levels(question) for name, question in asked.items()}
+    lines = [STYLE, *introduction(table, any(worth.values()))]
     for name, most in assignment.open.items():
         own = [(learner, cells) for (learner, question), cells in words.items() if question == name]
         own.sort(key=lambda pair: hashlib.sha256(f"{name} {pair[0]}".encode()).digest())
         lines.append(f"<h2>{html.escape(name)}, {counted(most)}</h2>")
+        if name in asked:
+            lines += told(asked[name])
         for number, (learner, cells) in enumerate(own, start=1):
-            lines += one(f"Answer {number} of {len(own)}", cells, most, places[learner, name])
+            title, row = f"Answer {number} of {len(own)}", places[learner, name]
+            lines += one(title, cells, most, row, worth.get(name, {}))
     data = json.dumps(
         {"rows": [[*row, "", ""][:4] for row in rows], "header": HEADER, "file": table.name}
     ).replace("<", "\\u003c")
@@ -66,10 +75,34 @@ def write(
         temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
-def introduction(table: Path) -> Iterator[str]:
+def levels(question: Open) -> dict[str, float]:
+    """What each level of a question's rubric is worth: its share of the highest, in half points.
+
+    A level is a row of a table that begins with its digit; without such rows there is none.
+    """
+    found = LEVEL.findall(question.rubric)
+    highest = int(max(found, default="0"))
+    if not highest:
+        return {}
+    return {level: round(2 * question.points * int(level) / highest) / 2 for level in sorted(found)}
+
+
+def told(question: Open) -> Iterator[str]:
+    """A question as it was asked, and its rubric, folded up."""
+    sources = [question.text, question.rubric]
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": source} for source in sources]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    text, rubric = shown(json.dumps(notebook).encode(), range(2))
+    yield f"<details><summary>The question</summary>{text}</details>"
+    if question.rubric:
+        yield f"<details><summary>The rubric</summary>{rubric}</details>"
+
+
+def introduction(table: Path, by_level: bool) -> Iterator[str]:
     """What to do here, and the buttons that stay in sight."""
+    digit = "the digit of a level" if by_level else "a digit"
     yield (
-        "<p>Answers come question by question, shuffled, without names. Press a digit while an "
+        f"<p>Answers come question by question, shuffled, without names. Press {digit} while an "
         "answer is framed, and the next one is; half points and comments can be typed. All stays "
         f"in this browser. In the end save the table as <code>{html.escape(table.name)}</code>, "
         "over the one that is there, and grade again.</p>"
@@ -78,13 +111,20 @@ def introduction(table: Path) -> Iterator[str]:
     yield '<span id="count" role="status"></span></p>'
 
 
-def one(title: str, cells: list[str], most: int, row: int) -> Iterator[str]:
-    """An answer, and where its points are given."""
+def one(
+    title: str, cells: list[str], most: int, row: int, worth: Mapping[str, float]
+) -> Iterator[str]:
+    """An answer, and where its points are given: by levels, if they are `worth` something."""
     yield f'<article tabindex="0" data-row="{row}" aria-label="{title}"><h3>{title}</h3>'
     yield from answer("", cells)
     yield "<p>"
-    for points in range(most + 1) if most <= BUTTONS else ():
-        yield f'<button type="button" value="{points}">{points}</button>'
+    for level, points in worth.items():
+        yield (
+            f'<button type="button" data-key="{level}" value="{points:g}">'
+            f"Level {level}: {points:g}</button>"
+        )
+    for points in range(most + 1) if most <= BUTTONS and not worth else ():
+        yield f'<button type="button" data-key="{points}" value="{points}">{points}</button>'
     yield f'<label>Points <input class="points" type="number" min="0" max="{most}" step="0.5">'
     yield "</label></p>"
     yield '<label>Comment <textarea class="comment" rows="2"></textarea></label></article>'
