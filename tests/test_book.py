@@ -10,8 +10,11 @@ import json
 import os
 import re
 import statistics
+import threading
 import unicodedata
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -364,13 +367,6 @@ def test_the_text_keeps_its_place_when_a_picture_comes(visit, path):
 )
 def test_lines_of_prose_are_as_long_as_the_eye_can_follow_in_the_book_s_own_fonts(visit, path):
     page = visit(path, viewport={"width": 1440, "height": 900})
-    # A page that is slow to get its fonts does without; here it waits for them.
-    style = (HTML / "_static" / "cifarlab.css").read_text(encoding="utf-8")
-    fonts = re.findall(r"@font-face {.*?}", style, re.DOTALL)
-    assert all("font-display: optional" in each for each in fonts[:3])
-    place = (HTML / "_static" / "fonts").as_uri()
-    waiting = "".join(fonts).replace("optional", "block").replace('url("fonts', f'url("{place}')
-    page.add_style_tag(content=waiting)
     page.evaluate("document.fonts.ready")
     for font in ("16px 'Public Sans'", "italic 16px 'Public Sans'", "500 24px Literata"):
         loaded = f"document.fonts.load({font!r}).then((found) => found.length)"
@@ -384,6 +380,38 @@ def test_lines_of_prose_are_as_long_as_the_eye_can_follow_in_the_book_s_own_font
     in_a_line = [characters / count for characters, count in lines if count > 2]
     assert len(in_a_line) > 2
     assert 60 <= statistics.median(in_a_line) <= 75  # the last line of each is shorter
+
+
+@pytest.fixture
+def server():
+    """The address of the built book on a server of this machine."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+@pytest.mark.parametrize("place", ["a disk", "a server"])
+def test_a_first_visit_is_in_the_book_s_own_fonts_and_nothing_is_complained_of(
+    browser, server, place
+):
+    context = browser.new_context()  # which has nothing kept from before
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.goto(f"{server if place == 'a server' else HTML.as_uri()}/book/welcome.html")
+    expect(page.locator("cifarlab-live-predictions")).to_have_attribute("ready", "")
+    chromium = context.new_cdp_session(page)
+    chromium.send("DOM.enable")
+    chromium.send("CSS.enable")
+    root = chromium.send("DOM.getDocument")["root"]["nodeId"]
+    for selector, font in (("article h1", "Literata"), ("article section > p", "Public Sans")):
+        found = chromium.send("DOM.querySelector", {"nodeId": root, "selector": selector})
+        painted = chromium.send("CSS.getPlatformFontsForNode", found)["fonts"]
+        assert font in max(painted, key=lambda each: each["glyphCount"])["familyName"]
+    context.close()
+    assert complaints == []
 
 
 def test_practice_stands_under_its_lesson_in_the_menu(visit):
