@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("cifarlab", "cifarlab_course"):
             raise
-        print(f"{name}: {error}; `make test` installs all that is needed.", file=sys.stderr)
+        print(f"{name}: {error}; `make install` installs all that is needed.", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"{name}:", *str(error).split(), file=sys.stderr)  # one line, whatever it was

@@ -95,7 +95,7 @@ def test_outside_a_clone_the_command_says_that_it_needs_one(course, monkeypatch,
 def test_a_missing_library_is_told_with_what_installs_it(course, monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
     status, _, err = course("check")
-    assert status == 2 and "nbformat" in err and "make test" in err and err.count("\n") == 1
+    assert status == 2 and "nbformat" in err and "make install" in err and err.count("\n") == 1
 
 
 # ---------------------------------------------------------------------------------- the secret
