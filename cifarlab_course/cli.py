@@ -274,6 +274,12 @@ def assignment(options: argparse.Namespace) -> None:
     """Make an assignment and its key."""
     from cifarlab_course.grading import assignment as assigning
 
+    folders = [options.out / name for name in (assigning.HAND_OUT, assigning.KEY)]
+    if any(path for folder in folders for path in folder.glob("*")):
+        raise ValueError(
+            f"--out {options.out}: an assignment lies there, and may have been handed out. Name "
+            f"another folder, or first delete {' and '.join(map(str, folders))}."
+        )
     questions = assigning.read_open(options.open) if options.open else []
     new_assignment = assigning.make(options.exercises, secret(options, new=True), questions)
     hand_out, *keys = assigning.write(new_assignment, questions, options.title, options.out)

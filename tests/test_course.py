@@ -1,6 +1,7 @@
 """Protects who types `course`: one line for each mistake, no secret in sight, an answer at once."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -102,8 +103,10 @@ def test_a_missing_library_is_told_with_what_installs_it(course, monkeypatch):
 
 
 def handed_out(tmp_path) -> bytes:
-    """The assignment that was made."""
-    return (tmp_path / "week4" / "hand-out" / "assignment.ipynb").read_bytes()
+    """The assignment that was made; it's taken away, for the next one."""
+    data = (tmp_path / "week4" / "hand-out" / "assignment.ipynb").read_bytes()
+    shutil.rmtree(tmp_path / "week4")
+    return data
 
 
 def test_a_secret_comes_from_a_file_the_environment_or_whoever_is_asked(

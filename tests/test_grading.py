@@ -286,6 +286,24 @@ def test_an_assignment_that_cannot_be_made_is_told_why(names, secret, told, tmp_
     assert not (tmp_path / "made").exists()
 
 
+def test_an_assignment_never_replaces_another_one(tmp_path):
+    """The first may have been handed out; and a key that is left fits one of the two."""
+    folder = tmp_path / "week4"
+    (folder / "hand-out").mkdir(parents=True)  # made beforehand, and empty
+    assert make_assignment(folder, "holes").returncode == 0
+    before = {path: path.read_bytes() for path in folder.glob("*/*")}
+    for name in ("hand-out/assignment.ipynb", "instructor/solutions.ipynb"):
+        done = make_assignment(folder, "saving", secret="")  # nobody is asked for it first
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert f"--out {folder}: an assignment lies there" in done.stderr
+        assert {path: path.read_bytes() for path in folder.glob("*/*")} == before
+        (folder / name).unlink()
+        del before[folder / name]
+    shutil.rmtree(folder / "instructor")  # what the message says
+    shutil.rmtree(folder / "hand-out")
+    assert make_assignment(folder, "saving").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -36,6 +36,7 @@ RUBRIC = "## Rubric"
 IN_WORDS = "In your own words"
 OPEN = "`open: {name} ({points}; keep this line)`"
 YOUR_WORDS = "*Replace this line by your answer.*"
+HAND_OUT, KEY = "hand-out", "instructor"  # the folders of an assignment
 
 
 class Open(NamedTuple):
@@ -327,11 +328,11 @@ def write(
     Raises: OSError if one can't be written.
     """
     texts = {
-        "hand-out/assignment.ipynb": nbformat.writes(notebook(assignment, questions, title)),
-        "instructor/solutions.ipynb": nbformat.writes(
+        f"{HAND_OUT}/assignment.ipynb": nbformat.writes(notebook(assignment, questions, title)),
+        f"{KEY}/solutions.ipynb": nbformat.writes(
             notebook(assignment, questions, f"{title}: solutions", solved=True)
         ),
-        "instructor/hidden-tests.md": "\n\n".join(hidden_tests(assignment)),
+        f"{KEY}/hidden-tests.md": "\n\n".join(hidden_tests(assignment)),
     }
     for name, text in texts.items():
         with replacing(folder / name) as temporary:
