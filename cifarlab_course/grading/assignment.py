@@ -132,11 +132,17 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
     return Assignment(tuple(varied(name, secret) for name in exercises), points, digests, line)
 
 
+def made_with(secret: str, line: str) -> bool:
+    """Was the assignment that a submission's line names made with this secret?"""
+    match = surely(LINE.fullmatch(line))
+    return hmac.compare_digest(digest(secret, match["items"])[:16], match["code"])
+
+
 def from_line(line: str, secret: str) -> Assignment | None:
     """The assignment that a submission's line names; None if it was made with another secret."""
-    match = surely(LINE.fullmatch(line))
-    if not hmac.compare_digest(digest(secret, match["items"])[:16], match["code"]):
+    if not made_with(secret, line):
         return None
+    match = surely(LINE.fullmatch(line))
     items = {name: rest for name, *rest in (item.split(":") for item in match["items"].split(" "))}
     questions = {name: [*rest, ""] for name, rest in items.items() if rest}  # old lines: no digest
     return Assignment(

@@ -27,7 +27,7 @@ import cifarlab
 from cifarlab._files import replacing
 from cifarlab_course.exercises.master import Exercise, hidden_steps
 from cifarlab_course.grading.alike import structure
-from cifarlab_course.grading.assignment import Assignment, bare, from_line
+from cifarlab_course.grading.assignment import Assignment, bare, from_line, made_with
 from cifarlab_course.grading.handed_in import Learner, file_number, files, within
 from cifarlab_course.grading.judge import (
     IMPORTS,
@@ -204,6 +204,23 @@ def earned(result: Result) -> float:
 def is_of(assignment: Assignment, lines: Iterable[str]) -> bool:
     """Does a line name this assignment?"""
     return any(assignment.line.startswith(line) for line in lines)
+
+
+def check_secret(folders: Iterable[Folder], secret: str) -> None:
+    """Refuse a secret that isn't that of most submissions: nearly all of their answers would fail.
+
+    Raises: ValueError.
+    """
+    able = [folder.candidates for folder in folders if folder.candidates]
+    lines = [[line for candidate in each for line in candidate.lines] for each in able]
+    wrong = sum(bool(own) and not any(made_with(secret, line) for line in own) for own in lines)
+    if wrong > len(able) / 2:
+        raise ValueError(
+            f"{wrong} of {len(able)} submissions: their assignment was made with another secret "
+            "than the one you gave (typed, by --secret-file or by SECRET), so nearly all answers "
+            "would fail. Give the assignment's own. Where two classes are mixed, grade each in a "
+            "folder of its own."
+        )
 
 
 def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
