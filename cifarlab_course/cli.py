@@ -334,7 +334,12 @@ def grade(options: argparse.Namespace) -> int:
             print(f"course grade: {told}", file=sys.stderr)
             return 130
     flagged = sum(bool(row.flags) for row in rows.values())
-    print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    # Of a roster's learners some hand in nothing; and a group hands in once.
+    count = sum(bool(each.path or each.others) for each in read.submissions.values())
+    print(
+        f"{options.out}: {len(rows)} learners, {count} submissions, {flagged} to be looked at "
+        "(column flags)"
+    )
     most = sum(read.assignment.most.values())
     if read.roster and (maximum := handed_back.other_maximum(read.roster, most)):
         print(
