@@ -4,7 +4,6 @@ import functools
 import hashlib
 import hmac
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,8 +64,8 @@ class Assignment:
     @property
     def imports(self) -> str:
         """The modules that take long to import and are used by an exercise."""
-        text = "\n".join(cell.source for exercise in self.exercises for cell in exercise.cells)
-        return IMPORTS if re.search(r"\b(torch|cifarlab)\b", text) else ""
+        packages = {name for exercise in self.exercises for name in exercise.packages}
+        return IMPORTS if packages & {"torch", "cifarlab"} else ""
 
     @functools.cached_property
     def headings(self) -> dict[str, str]:
@@ -234,12 +233,7 @@ def introduction(assignment: Assignment) -> str:
 
 def set_up(assignment: Assignment) -> str:
     """The first code cell: it fetches what the exercises import, and no more."""
-    kinds = ("given", "answer", "check")
-    text = "\n".join(
-        part for e in assignment.exercises for kind in kinds for part in e.sources(kind)
-    )
-    imported = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
-    modules = sorted(imported - sys.stdlib_module_names)
+    modules = sorted({name for exercise in assignment.exercises for name in exercise.packages})
     lines = [assignment.line]
     if "cifarlab" in modules:
         lines.insert(0, setup_cell())
