@@ -78,6 +78,14 @@ def table(text: str) -> Path:
     return Path(text)
 
 
+def file(text: str) -> Path:
+    """What reads an option as the path of a file, or of a pipe that a shell made of a command."""
+    path = Path(text)
+    if path.is_dir() or not path.exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file; name one that is there")
+    return path
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = Parser(prog="course", description="Make, check and grade with CIFAR Lab.")
@@ -92,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("exercises", nargs="*", metavar="EXERCISE", help="such as holes")
     make.add_argument("--out", type=Path, required=True, help="a folder, such as week4")
     make.add_argument("--title", default="Assignment", help="the notebook's heading")
-    make.add_argument("--open", type=Path, metavar="FILE", help="open questions, as Markdown")
+    make.add_argument("--open", type=file, metavar="FILE", help="open questions, as Markdown")
     mark = command("grade", grade, "Grade submissions, each in a sandbox.")
     mark.add_argument(
         "exercises",
@@ -102,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--open",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="the open questions' file, for their words and rubric where points are given",
     )
@@ -135,12 +143,12 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--roster",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="who should hand in: Canvas's gradebook, Moodle's grading worksheet, or names, as CSV",
     )
     mark.add_argument(
-        "--groups", type=Path, metavar="FILE", help="CSV with the columns learner and group"
+        "--groups", type=file, metavar="FILE", help="CSV with the columns learner and group"
     )
     mark.add_argument(
         "--scheduler", default="", help="who spreads submissions: a Dask scheduler, or local:2"
@@ -154,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     for subparser in (make, mark):
         subparser.add_argument(
             "--secret-file",
-            type=Path,
+            type=file,
             metavar="FILE",
             help="holds the secret; without it, the variable SECRET does, or you are asked",
         )
@@ -513,7 +521,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def link(options: argparse.Namespace) -> None:
-    """Give all notebooks, README.md and pyproject.toml the address and branch of _config.yml."""
+    """Give notebooks, README.md, pyproject.toml and How to study the address of _config.yml."""
     from cifarlab_course.exercises import learner, master
     from cifarlab_course.lessons import notebooks
 
