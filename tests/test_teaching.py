@@ -50,8 +50,8 @@ def test_the_table_of_exercises_says_which_need_pytorch():
     """An instructor plans machines and time by it."""
     table = teaching.table(map(master.read, master.MASTERS), {})
     rows = [[cell.strip() for cell in line.split("|")] for line in table]
-    place, name = rows[0].index("Needs"), rows[0].index("Name")
-    needs = {row[name].strip("`"): row[place] for row in rows[2:]}
+    place, name = rows[0].index("Needs"), rows[0].index("Exercise, name")
+    needs = {row[name].split("`")[1]: row[place] for row in rows[2:]}
     assert needs["design-a-net"] == "the course's package, PyTorch"
     assert (needs["softmax"], needs["holes"]) == ("NumPy", "")
     texts = {path.stem: path.read_text(encoding="utf-8") for path in master.MASTERS}

@@ -104,8 +104,7 @@ def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson]) -> list[
         about = lessons.get(each.lesson)
         cells = [
             about.title if about else topic(each),
-            link(each),
-            f"`{each.name}`",
+            f"{link(each)} `{each.name}`",
             LEVELS[each.level],
             each.minutes,
             each.points,
@@ -113,8 +112,8 @@ def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson]) -> list[
             ", ".join(PACKAGES.get(name, name) for name in each.packages),
         ]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
-    head = "| Lesson | Exercise | Name | Level | Minutes | Points | Variants | Needs |"
-    return [head, "| --- | --- | --- | --- | --: | --: | --: | --- |", *rows]
+    head = "| Lesson | Exercise, name | Level | Minutes | Points | Variants | Needs |"
+    return [head, "| --- | --- | --- | --: | --: | --: | --- |", *rows]
 
 
 class Outcomes(Teaching):
