@@ -362,8 +362,9 @@ def grade(options: argparse.Namespace) -> int:
         print(f"{changes}: points that differ from the last run's, {count} of them")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
-            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "
-            "then their cells for Canvas are empty"
+            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; "
+            f"{gradebook.beside(options.out, 'words.html')} shows them, and writes your points "
+            "down. Until then their cells for Canvas are empty"
         )
     return 0
 

@@ -404,6 +404,8 @@ def test_the_end_of_a_run_says_who_waits_and_that_canvas_cells_are_empty(tmp_pat
     done, _ = grading(tmp_path / "handed-in")
     assert "grades.csv: 2 learners, 2 submissions, 0 to be looked at" in done.stdout
     assert "grades-by-hand.csv: the answers of 1 wait for your points" in done.stdout
+    assert "grades-words.html shows them" in done.stdout
+    assert (tmp_path / "grades-words.html").exists()
     assert "for Canvas are empty" in done.stdout
     (tmp_path / "grades-by-hand.csv").write_text(HEAD + "ada,why,2,\n")
     done, _ = grading(tmp_path / "handed-in")
