@@ -30,7 +30,7 @@ export EDITION
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve style quick test validate fields colab-check constraints lessons links exercise assignment \
-	grade leaderboard lab clean $(LESSONS)
+	grade leaderboard lab install clean $(LESSONS)
 
 help: ## Show the commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' Makefile
@@ -108,6 +108,9 @@ leaderboard: .venv/all ## Check the capstone's entries and rank them: make leade
 lab: .venv/all ## Open the lessons in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir lessons \
 		--ServerApp.tornado_settings='{"websocket_max_message_size": 100_000_000}'
+
+install: .venv/all ## Install all that is needed into .venv, and test nothing (some gigabytes)
+	@echo "All is in $(CURDIR)/.venv. Next: make lab; or in VS Code, take that folder as the kernel."
 
 clean: ## Remove all that was installed, built or cached here; runs stay
 	rm -rf .venv _build .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .mypy_cache .hypothesis *.egg-info

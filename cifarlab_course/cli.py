@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("cifarlab", "cifarlab_course"):
             raise
-        print(f"{name}: {error}; `make test` installs all that is needed.", file=sys.stderr)
+        print(f"{name}: {error}; `make install` installs all that is needed.", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"{name}:", *str(error).split(), file=sys.stderr)  # one line, whatever it was
@@ -78,6 +78,14 @@ def table(text: str) -> Path:
     return Path(text)
 
 
+def file(text: str) -> Path:
+    """What reads an option as the path of a file, or of a pipe that a shell made of a command."""
+    path = Path(text)
+    if path.is_dir() or not path.exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file; name one that is there")
+    return path
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = Parser(prog="course", description="Make, check and grade with CIFAR Lab.")
@@ -92,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("exercises", nargs="*", metavar="EXERCISE", help="such as holes")
     make.add_argument("--out", type=Path, required=True, help="a folder, such as week4")
     make.add_argument("--title", default="Assignment", help="the notebook's heading")
-    make.add_argument("--open", type=Path, metavar="FILE", help="open questions, as Markdown")
+    make.add_argument("--open", type=file, metavar="FILE", help="open questions, as Markdown")
     mark = command("grade", grade, "Grade submissions, each in a sandbox.")
     mark.add_argument(
         "exercises",
@@ -102,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--open",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="the open questions' file, for their words and rubric where points are given",
     )
@@ -135,12 +143,12 @@ def parser() -> argparse.ArgumentParser:
     )
     mark.add_argument(
         "--roster",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="who should hand in: Canvas's gradebook, Moodle's grading worksheet, or names, as CSV",
     )
     mark.add_argument(
-        "--groups", type=Path, metavar="FILE", help="CSV with the columns learner and group"
+        "--groups", type=file, metavar="FILE", help="CSV with the columns learner and group"
     )
     mark.add_argument(
         "--scheduler", default="", help="who spreads submissions: a Dask scheduler, or local:2"
@@ -154,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     for subparser in (make, mark):
         subparser.add_argument(
             "--secret-file",
-            type=Path,
+            type=file,
             metavar="FILE",
             help="holds the secret; without it, the variable SECRET does, or you are asked",
         )
@@ -274,6 +282,12 @@ def assignment(options: argparse.Namespace) -> None:
     """Make an assignment and its key."""
     from cifarlab_course.grading import assignment as assigning
 
+    folders = [options.out / name for name in (assigning.HAND_OUT, assigning.KEY)]
+    if any(path for folder in folders for path in folder.glob("*")):
+        raise ValueError(
+            f"--out {options.out}: an assignment lies there, and may have been handed out. Name "
+            f"another folder, or first delete {' and '.join(map(str, folders))}."
+        )
     questions = assigning.read_open(options.open) if options.open else []
     new_assignment = assigning.make(options.exercises, secret(options, new=True), questions)
     hand_out, *keys = assigning.write(new_assignment, questions, options.title, options.out)
@@ -328,7 +342,12 @@ def grade(options: argparse.Namespace) -> int:
             print(f"course grade: {told}", file=sys.stderr)
             return 130
     flagged = sum(bool(row.flags) for row in rows.values())
-    print(f"{options.out}: {len(rows)} submissions, {flagged} to be looked at (column flags)")
+    # Of a roster's learners some hand in nothing; and a group hands in once.
+    count = sum(bool(each.path or each.others) for each in read.submissions.values())
+    print(
+        f"{options.out}: {len(rows)} learners, {count} submissions, {flagged} to be looked at "
+        "(column flags)"
+    )
     most = sum(read.assignment.most.values())
     if read.roster and (maximum := handed_back.other_maximum(read.roster, most)):
         print(
@@ -343,8 +362,9 @@ def grade(options: argparse.Namespace) -> int:
         print(f"{changes}: points that differ from the last run's, {count} of them")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
-            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; until "
-            "then their cells for Canvas are empty"
+            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; "
+            f"{gradebook.beside(options.out, 'words.html')} shows them, and writes your points "
+            "down. Until then their cells for Canvas are empty"
         )
     return 0
 
@@ -502,7 +522,7 @@ def check(options: argparse.Namespace) -> int:
 
 
 def link(options: argparse.Namespace) -> None:
-    """Give all notebooks, README.md and pyproject.toml the address and branch of _config.yml."""
+    """Give notebooks, README.md, pyproject.toml and How to study the address of _config.yml."""
     from cifarlab_course.exercises import learner, master
     from cifarlab_course.lessons import notebooks
 

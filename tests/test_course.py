@@ -1,6 +1,7 @@
 """Protects who types `course`: one line for each mistake, no secret in sight, an answer at once."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -47,7 +48,14 @@ GRADE = "grade --submissions . --out grades.csv --unsafe"
         ("assignment hole --out week4 --secret-file secret", "'hole'"),
         ("assignment --out week4 --secret-file secret", "no exercise is named"),
         ("assignment holes --out week4", "no secret"),
-        ("assignment holes --out week4 --secret-file nowhere", "nowhere"),
+        (
+            "assignment holes --out week4 --secret-file nowhere",
+            "--secret-file: 'nowhere' is no file; name one that is there",
+        ),
+        ("assignment holes --out week4 --open .", "--open: '.' is no file; name one"),
+        (f"{GRADE} --open nowhere", "--open: 'nowhere' is no file; name one"),
+        (f"{GRADE} --roster nowhere", "--roster: 'nowhere' is no file; name one"),
+        (f"{GRADE} --groups nowhere", "--groups: 'nowhere' is no file; name one"),
         ("assignment holes --out week4 --secret-file empty", "empty is empty"),
         ("assignment holes --out week4 --secret x", "no --secret x"),
         (f"{GRADE} --timeout 86401", "'86401'; give a number from 1 to 86,400"),
@@ -95,15 +103,17 @@ def test_outside_a_clone_the_command_says_that_it_needs_one(course, monkeypatch,
 def test_a_missing_library_is_told_with_what_installs_it(course, monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
     status, _, err = course("check")
-    assert status == 2 and "nbformat" in err and "make test" in err and err.count("\n") == 1
+    assert status == 2 and "nbformat" in err and "make install" in err and err.count("\n") == 1
 
 
 # ---------------------------------------------------------------------------------- the secret
 
 
 def handed_out(tmp_path) -> bytes:
-    """The assignment that was made."""
-    return (tmp_path / "week4" / "hand-out" / "assignment.ipynb").read_bytes()
+    """The assignment that was made; it's taken away, for the next one."""
+    data = (tmp_path / "week4" / "hand-out" / "assignment.ipynb").read_bytes()
+    shutil.rmtree(tmp_path / "week4")
+    return data
 
 
 def test_a_secret_comes_from_a_file_the_environment_or_whoever_is_asked(

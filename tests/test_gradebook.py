@@ -402,12 +402,28 @@ def test_the_end_of_a_run_says_who_waits_and_that_canvas_cells_are_empty(tmp_pat
     for name, words in (("ada", SAID), ("ben", "")):
         save(json.dumps(notebook(words)), tmp_path / "handed-in" / name / "a.ipynb")
     done, _ = grading(tmp_path / "handed-in")
-    assert "grades.csv: 2 submissions, 0 to be looked at (column flags)" in done.stdout
+    assert "grades.csv: 2 learners, 2 submissions, 0 to be looked at" in done.stdout
     assert "grades-by-hand.csv: the answers of 1 wait for your points" in done.stdout
+    assert "grades-words.html shows them" in done.stdout
+    assert (tmp_path / "grades-words.html").exists()
     assert "for Canvas are empty" in done.stdout
     (tmp_path / "grades-by-hand.csv").write_text(HEAD + "ada,why,2,\n")
     done, _ = grading(tmp_path / "handed-in")
     assert "wait" not in done.stdout
+
+
+@pytest.mark.slow
+def test_the_end_of_a_run_does_not_count_who_handed_in_nothing_as_a_submission(tmp_path):
+    save(json.dumps(notebook(SAID)), tmp_path / "handed-in" / "ada" / "a.ipynb")
+    save("{", tmp_path / "handed-in" / "ben" / "a.ipynb")
+    (tmp_path / "handed-in" / "cy").mkdir()
+    roster, groups = tmp_path / "roster.csv", tmp_path / "groups.csv"
+    roster.write_text("name\nada\nben\ncy\ndora\n")
+    done, _ = grading(tmp_path / "handed-in", roster=roster)
+    assert "grades.csv: 4 learners, 2 submissions, 3 to be looked at (column flags)" in done.stdout
+    groups.write_text("learner,group\nada,red\ndora,red\n")
+    done, _ = grading(tmp_path / "handed-in", roster=roster, groups=groups)
+    assert "grades.csv: 4 learners, 2 submissions, " in done.stdout
 
 
 # --------------------------------------------------------------------------------------- pages
@@ -465,13 +481,24 @@ def test_a_page_of_feedback_says_what_each_check_earned_and_why_not_more(tmp_pat
         "Two <words>",
         "Comment: Good, <short>.",
     ]
-    assert lines_of(page_of(RESULTS["cy"], tmp_path))[:6] == [
+
+
+def test_why_nothing_was_graded_is_said_once_on_a_page(tmp_path):
+    """And what the checks ask is no help to whoever handed in a damaged file."""
+    nothing = grade.nothing(ASKED, "it is no <notebook>")
+    titles = [exercise.title for exercise in ASKED.exercises]
+    assert lines_of(page_of(nothing, tmp_path)) == [
         "Feedback for eve",
         "0 of 12 points.",
+        "Nothing was graded: it is no <notebook>.",
         f"1. {titles[0]}",
         "0 of 4 points.",
-        f"{ASKED.exercises[0].checks[0].name}, 0 of 1 point:",
-        "no notebook.",
+        f"2. {titles[1]}",
+        "0 of 2 points.",
+        f"3. {titles[2]}",
+        "0 of 3 points.",
+        "4. In your own words: why",
+        "0 of 3 points.",
     ]
 
 

@@ -286,6 +286,24 @@ def test_an_assignment_that_cannot_be_made_is_told_why(names, secret, told, tmp_
     assert not (tmp_path / "made").exists()
 
 
+def test_an_assignment_never_replaces_another_one(tmp_path):
+    """The first may have been handed out; and a key that is left fits one of the two."""
+    folder = tmp_path / "week4"
+    (folder / "hand-out").mkdir(parents=True)  # made beforehand, and empty
+    assert make_assignment(folder, "holes").returncode == 0
+    before = {path: path.read_bytes() for path in folder.glob("*/*")}
+    for name in ("hand-out/assignment.ipynb", "instructor/solutions.ipynb"):
+        done = make_assignment(folder, "saving", secret="")  # nobody is asked for it first
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert f"--out {folder}: an assignment lies there" in done.stderr
+        assert {path: path.read_bytes() for path in folder.glob("*/*")} == before
+        (folder / name).unlink()
+        del before[folder / name]
+    shutil.rmtree(folder / "instructor")  # what the message says
+    shutil.rmtree(folder / "hand-out")
+    assert make_assignment(folder, "saving").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -314,7 +332,7 @@ def grade_options(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("changes", "secret", "told"),
     [
-        ({}, "another", "No submission is of an assignment made with this secret: 1 name another"),
+        ({}, "another", "1 of 1 submissions: their assignment was made with another secret"),
         ({}, "", "there is no secret"),
         ({"out": "grades.xlsx"}, SECRET, "'grades.xlsx'; name a file that ends in .csv"),
         ({"submissions": "nowhere"}, SECRET, "SUBMISSIONS=nowhere: no such folder"),
@@ -328,6 +346,26 @@ def test_grading_that_cannot_begin_says_why_and_writes_nothing(changes, secret, 
     assert done.returncode == 2
     assert told in done.stderr
     assert os.listdir(tmp_path) == ["handed-in"]
+
+
+def test_another_secret_is_told_of_also_where_the_exercises_are_named(tmp_path):
+    """All would be checked for other numbers than they were asked for, and fail."""
+    done = run("grade", *EXERCISES, *grade_options(tmp_path), secret="another")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "1 of 1 submissions: their assignment was made with another secret" in done.stderr
+    assert "another secret than" in done.stderr and SECRET not in done.stderr
+    assert os.listdir(tmp_path) == ["handed-in"]
+
+
+def test_a_secret_is_another_one_if_most_submissions_say_so():
+    """One of last year, or of whoever deleted the line, holds up nobody."""
+    old = named("old", assignment.make(["holes"], "last year").line)
+    own, none = named("own", ASKED.line), named("none")
+    for folders in ([old, own], [old, none, none], [none], [grade.Folder(Learner("x"), 0, [], [])]):
+        grade.check_secret(folders, SECRET)
+    for folders in ([old], [old, old, own], [old, old, none]):
+        with pytest.raises(ValueError, match=f"{folders.count(old)} of {len(folders)} subm"):
+            grade.check_secret(folders, SECRET)
 
 
 def named(learner, *lines):

@@ -503,6 +503,29 @@ def test_where_there_is_no_terminal_lines_say_how_far_it_is(folder):
     assert told[-1] == "graded 30 of 30"
 
 
+def test_what_an_earlier_run_has_graded_is_not_counted_as_graded_now(folder):
+    """Who comes back to a batch that was cut wants to know what is still to be done."""
+    for number in range(3):
+        hand_in(folder / f"learner-{number}" / "assignment.ipynb", str(number))
+    (folder / "nothing").mkdir()
+    grading(folder)
+    for number in range(3, 5):
+        hand_in(folder / f"learner-{number}" / "assignment.ipynb", str(number))
+    done, _ = grading(folder)
+    told = done.stderr.splitlines()
+    assert told[0] == "4 of 7 kept from before"
+    assert told[1:] == [f"graded {number} of 7" for number in (5, 6, 7)]
+    done, _ = grading(folder, again="ben")
+    told = done.stderr.splitlines()
+    assert told == ["5 of 7 kept from before", "graded 6 of 7", "graded 7 of 7"]
+
+
+def test_a_first_run_keeps_nothing_from_before_even_where_the_best_notebook_counts(folder):
+    hand_in(folder / "ben" / "again.ipynb")
+    done, _ = grading(folder, counts="best")
+    assert done.returncode == 0 and "before" not in done.stderr
+
+
 def test_open_answers_are_graded_where_no_notebook_says_what_was_asked(folder, tmp_path):
     for path in folder.glob("*/*.ipynb"):
         path.write_text(path.read_text().replace("# assignment:", "# was:"))

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 
 
-def make(*arguments, **environment):
-    """What `make` prints; nothing is installed."""
-    command = [shutil.which("make"), "--silent", "--old-file=.venv/all", *arguments]
+def make(*arguments, old=".venv/all", **environment):
+    """What `make` prints, taking the file `old` for up to date: nothing is installed."""
+    command = [shutil.which("make"), "--silent", f"--old-file={old}", *arguments]
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         command,
@@ -45,6 +45,14 @@ def test_the_help_names_every_command_and_needs_only_awk(tmp_path):
     assert [tuple(line.removeprefix("make ").split(maxsplit=1)) for line in lines] == documented
     (column,) = {line.index(line.split(maxsplit=2)[2]) for line in lines}
     assert column > 5
+
+
+def test_install_fetches_all_that_is_needed_and_runs_nothing():
+    """A learner wants to begin; the tests take a quarter of an hour."""
+    told = make("--dry-run", "--always-make", "install", old="none")
+    assert "--requirement requirements.txt --group book --group dev" in told
+    assert not re.search("bin/(pytest|jupyter|course|mypy)", told)
+    assert "make lab" in make("install")
 
 
 @pytest.fixture

@@ -195,8 +195,9 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     (tmp_path / "_config.yml").write_text(
         "repository:\n  url: https://example.org/a-long-name/fork\n  branch: a-tag-of-spring-2027\n"
     )
-    for name in ("README.md", "pyproject.toml"):
-        shutil.copy(notebooks.ROOT / name, tmp_path)
+    (tmp_path / "book").mkdir()
+    for name in ("README.md", "pyproject.toml", "book/how-to-study.md"):
+        shutil.copy(notebooks.ROOT / name, tmp_path / name)
     lesson = tmp_path / "lesson.ipynb"
     before = sound(new_markdown_cell("# Title"), new_code_cell("1", outputs=[PNG], metadata=ALT))
     nbformat.write(before, lesson)
@@ -212,6 +213,9 @@ def test_frozen_links_name_the_fork_and_its_tag_and_change_nothing_else(tmp_path
     assert f'pip install "cifarlab @ {source}"' in text
     assert "git clone https://example.org/a-long-name/fork &&" in text
     assert "github.com" not in text
+    page = (tmp_path / "book" / "how-to-study.md").read_text(encoding="utf-8")
+    assert "git clone https://example.org/a-long-name/fork course\n" in page
+    assert "github.com" not in page
     text = (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text)["project"]["urls"] == {
         "Source": "https://example.org/a-long-name/fork",

@@ -79,7 +79,7 @@ def test_groups_are_of_few_and_not_of_those_who_found_the_published_solution():
 # ---------------------------------------------------------------------------------- the page
 
 
-def result(told=None, structure="", read=True) -> Result:
+def result(told=None, structure="", reason="") -> Result:
     """Of a notebook whose checks passed, but for those that are `told` what was wrong."""
     told = told or {}
     marks = {
@@ -90,7 +90,7 @@ def result(told=None, structure="", read=True) -> Result:
         for exercise in ASKED.exercises
     }
     structures = {exercise.name: structure for exercise in ASKED.exercises}
-    return Result(marks, {"why": [3]}, read=read, structures=structures)
+    return Result(marks, {"why": [3]}, reason=reason, structures=structures)
 
 
 def page(results, entries=None, tmp_path=None):
@@ -106,11 +106,12 @@ def test_the_page_counts_passes_and_tells_the_most_frequent_mistakes_first(tmp_p
     check = ASKED.exercises[0].checks[0].name
     results = {f"l{n}": result() for n in range(4)}
     results |= {f"m{n}": result({check: "It is <b>one</b> too many."}) for n in range(3)}
-    results |= {"n": result({check: "No tensor."}), "o": result({check: "?"}, read=False)}
+    results |= {"n": result({check: "No tensor."}), "o": result({check: "?"}, reason="damaged")}
     text, _ = page(results, tmp_path=tmp_path)
     assert f"{check} 4 of 8" in text  # what can't be read says nothing of the question
     first, second = (text.index(each) for each in ("3 times: It is &lt;b&gt;one", "1 times: No t"))
     assert first < second
+    assert text.startswith("week4-overview: 9 learners, 8 notebooks graded ")
 
 
 def test_the_distribution_counts_everybody_whose_points_are_all_there(tmp_path):

@@ -46,6 +46,21 @@ def test_an_exercise_asks_for_an_outcome_that_its_lesson_has(asked, fault):
     assert fault in found
 
 
+def test_the_table_of_exercises_says_which_need_pytorch():
+    """An instructor plans machines and time by it."""
+    table = teaching.table(map(master.read, master.MASTERS), {})
+    rows = [[cell.strip() for cell in line.split("|")] for line in table]
+    place, name = rows[0].index("Needs"), rows[0].index("Exercise, name")
+    needs = {row[name].split("`")[1]: row[place] for row in rows[2:]}
+    assert needs["design-a-net"] == "the course's package, PyTorch"
+    assert (needs["softmax"], needs["holes"]) == ("NumPy", "")
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in master.MASTERS}
+    line = re.compile(r"^ *(import|from) torch", re.MULTILINE)
+    torch = {stem for stem, text in texts.items() if line.search(text)}
+    assert {stem for stem, text in needs.items() if "PyTorch" in text} == torch
+    assert len(torch) > 5
+
+
 def test_the_guide_names_only_exercises_and_questions_that_there_are():
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(GUIDE.glob("*.md")))
     named = " ".join(re.findall(r'EXERCISES="(.*?)"', text)).split()

@@ -121,6 +121,8 @@ def test_the_repository_address_stands_nowhere_else_than_where_it_is_checked():
     readme = (ROOT / "README.md").read_text()
     assert f"git+{repository['url']}@{repository['branch']}" in readme
     assert f"git clone {repository['url']} " in readme
+    page = (ROOT / "book" / "how-to-study.md").read_text()
+    assert f"git clone {repository['url']} " in page
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     assert urls["Source"] == repository["url"]
     path = f"/blob/{repository['branch']}/book/changelog.md"
@@ -128,7 +130,7 @@ def test_the_repository_address_stands_nowhere_else_than_where_it_is_checked():
     listed = subprocess.run(
         ["git", "grep", "-l", repository["url"]], cwd=ROOT, capture_output=True, text=True
     ).stdout.split()
-    allowed = {"_config.yml", "README.md", "pyproject.toml"}
+    allowed = {"_config.yml", "README.md", "pyproject.toml", "book/how-to-study.md"}
     assert [name for name in listed if name not in allowed and not name.endswith(".ipynb")] == []
 
 

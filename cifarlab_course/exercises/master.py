@@ -6,6 +6,7 @@ A code cell's first line says what the cell is; "Write an exercise" in CONTRIBUT
 import ast
 import itertools
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,15 @@ class Exercise:
     def sources(self, kind: str) -> list[str]:
         """The texts of all cells of one kind."""
         return [cell.source for cell in self.cells if cell.kind == kind]
+
+    @property
+    def packages(self) -> list[str]:
+        """What its cells import and Python does not bring, as they name it."""
+        text = "\n".join(
+            part for kind in ("given", "answer", "check") for part in self.sources(kind)
+        )
+        imported = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
+        return sorted(imported - sys.stdlib_module_names)
 
     @property
     def reference(self) -> str:

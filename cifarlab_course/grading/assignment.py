@@ -4,7 +4,6 @@ import functools
 import hashlib
 import hmac
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +35,7 @@ RUBRIC = "## Rubric"
 IN_WORDS = "In your own words"
 OPEN = "`open: {name} ({points}; keep this line)`"
 YOUR_WORDS = "*Replace this line by your answer.*"
+HAND_OUT, KEY = "hand-out", "instructor"  # the folders of an assignment
 
 
 class Open(NamedTuple):
@@ -64,8 +64,8 @@ class Assignment:
     @property
     def imports(self) -> str:
         """The modules that take long to import and are used by an exercise."""
-        text = "\n".join(cell.source for exercise in self.exercises for cell in exercise.cells)
-        return IMPORTS if re.search(r"\b(torch|cifarlab)\b", text) else ""
+        packages = {name for exercise in self.exercises for name in exercise.packages}
+        return IMPORTS if packages & {"torch", "cifarlab"} else ""
 
     @functools.cached_property
     def headings(self) -> dict[str, str]:
@@ -131,11 +131,17 @@ def make(exercises: Sequence[str], secret: str, questions: Iterable[Open] = ()) 
     return Assignment(tuple(varied(name, secret) for name in exercises), points, digests, line)
 
 
+def made_with(secret: str, line: str) -> bool:
+    """Was the assignment that a submission's line names made with this secret?"""
+    match = surely(LINE.fullmatch(line))
+    return hmac.compare_digest(digest(secret, match["items"])[:16], match["code"])
+
+
 def from_line(line: str, secret: str) -> Assignment | None:
     """The assignment that a submission's line names; None if it was made with another secret."""
-    match = surely(LINE.fullmatch(line))
-    if not hmac.compare_digest(digest(secret, match["items"])[:16], match["code"]):
+    if not made_with(secret, line):
         return None
+    match = surely(LINE.fullmatch(line))
     items = {name: rest for name, *rest in (item.split(":") for item in match["items"].split(" "))}
     questions = {name: [*rest, ""] for name, rest in items.items() if rest}  # old lines: no digest
     return Assignment(
@@ -227,12 +233,7 @@ def introduction(assignment: Assignment) -> str:
 
 def set_up(assignment: Assignment) -> str:
     """The first code cell: it fetches what the exercises import, and no more."""
-    kinds = ("given", "answer", "check")
-    text = "\n".join(
-        part for e in assignment.exercises for kind in kinds for part in e.sources(kind)
-    )
-    imported = {*re.findall(r"^ *(?:import|from) +(\w+)", text, re.MULTILINE)}
-    modules = sorted(imported - sys.stdlib_module_names)
+    modules = sorted({name for exercise in assignment.exercises for name in exercise.packages})
     lines = [assignment.line]
     if "cifarlab" in modules:
         lines.insert(0, setup_cell())
@@ -327,11 +328,11 @@ def write(
     Raises: OSError if one can't be written.
     """
     texts = {
-        "hand-out/assignment.ipynb": nbformat.writes(notebook(assignment, questions, title)),
-        "instructor/solutions.ipynb": nbformat.writes(
+        f"{HAND_OUT}/assignment.ipynb": nbformat.writes(notebook(assignment, questions, title)),
+        f"{KEY}/solutions.ipynb": nbformat.writes(
             notebook(assignment, questions, f"{title}: solutions", solved=True)
         ),
-        "instructor/hidden-tests.md": "\n\n".join(hidden_tests(assignment)),
+        f"{KEY}/hidden-tests.md": "\n\n".join(hidden_tests(assignment)),
     }
     for name, text in texts.items():
         with replacing(folder / name) as temporary:

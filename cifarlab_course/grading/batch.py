@@ -46,12 +46,14 @@ def read(
     The assignment is the one that most notebooks name, or that of `exercises` and of the open
     `questions` in a file, whose words and rubric are shown where points are given.
 
-    Raises: ValueError if there is no assignment of this `secret`, or it has other questions.
+    Raises: ValueError if there is no assignment of this `secret`, most are of another one, or it
+    has other questions.
     """
     if roster:
         learners = matched(learners, roster)
     with ThreadPoolExecutor(jobs or cores()) as pool:
         folders = list(pool.map(grading.opened, learners))
+    grading.check_secret(folders, secret)
     asked = read_open(questions) if questions else []
     if exercises:
         assignment = make(exercises, secret, asked)

@@ -117,13 +117,15 @@ def page(
     name = submission.learner.name
     exercises = {exercise.name: exercise for exercise in assignment.exercises}
     lines = [f"<p>{so_far(row, assignment)}</p>"]
+    if result.reason:
+        lines.append(f"<p>Nothing was graded: {html.escape(result.reason)}.</p>")
     for number, (question, points) in enumerate(row.points.items(), start=1):
         exercise = exercises.get(question)
         title = exercise.title if exercise else f"{IN_WORDS}: {question}"
         lines.append(f"<h2>{number}. {html.escape(title)}</h2>")
         most = counted(assignment.most[question])
         lines.append("<p>No points yet.</p>" if points is None else f"<p>{points:g} of {most}.</p>")
-        if exercise:
+        if exercise and result.read:
             lines += checks(exercise, result)
         if question in result.open:
             lines += answer("Your answer:", [answers[cell] for cell in result.open[question]])

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +27,7 @@ import cifarlab
 from cifarlab._files import replacing
 from cifarlab_course.exercises.master import Exercise, hidden_steps
 from cifarlab_course.grading.alike import structure
-from cifarlab_course.grading.assignment import Assignment, bare, from_line
+from cifarlab_course.grading.assignment import Assignment, bare, from_line, made_with
 from cifarlab_course.grading.handed_in import Learner, file_number, files, within
 from cifarlab_course.grading.judge import (
     IMPORTS,
@@ -70,8 +70,13 @@ class Result:
     open: dict[str, list[int]] = field(default_factory=dict)  # a person reads these cells
     elsewhere: list[int] = field(default_factory=list)  # and these, of no question
     flags: list[str] = field(default_factory=list)  # why a person should look at it
-    read: bool = True  # could the notebook be read?
+    reason: str = ""  # why nothing of it was graded
     structures: dict[str, str] = field(default_factory=dict)  # of answers, to find those alike
+
+    @property
+    def read(self) -> bool:
+        """Was there a notebook that could be graded?"""
+        return not self.reason
 
     @property
     def out_of_time(self) -> bool:
@@ -204,6 +209,23 @@ def earned(result: Result) -> float:
 def is_of(assignment: Assignment, lines: Iterable[str]) -> bool:
     """Does a line name this assignment?"""
     return any(assignment.line.startswith(line) for line in lines)
+
+
+def check_secret(folders: Iterable[Folder], secret: str) -> None:
+    """Refuse a secret that isn't that of most submissions: nearly all of their answers would fail.
+
+    Raises: ValueError.
+    """
+    able = [folder.candidates for folder in folders if folder.candidates]
+    lines = [[line for candidate in each for line in candidate.lines] for each in able]
+    wrong = sum(bool(own) and not any(made_with(secret, line) for line in own) for own in lines)
+    if wrong > len(able) / 2:
+        raise ValueError(
+            f"{wrong} of {len(able)} submissions: their assignment was made with another secret "
+            "than the one you gave (typed, by --secret-file or by SECRET), so nearly all answers "
+            "would fail. Give the assignment's own. Where two classes are mixed, grade each in a "
+            "folder of its own."
+        )
 
 
 def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
@@ -373,7 +395,7 @@ def nothing(assignment: Assignment, reason: str) -> Result:
         ]
         for exercise in assignment.exercises
     }
-    return Result(marks, flags=[reason], read=False)
+    return Result(marks, flags=[reason], reason=reason)
 
 
 # --------------------------------------------------------------------------------- the batch
@@ -396,6 +418,7 @@ class Kept:
                 lines.append(line)
             except (ValueError, KeyError, TypeError):
                 continue  # cut while it was written
+        self.before = frozenset(self.known)  # from an earlier run
         with replacing(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -510,11 +533,16 @@ def references(assignment: Assignment) -> Right:
 
 
 class Progress:
-    """How far a batch is: a bar on a terminal, elsewhere a line for each tenth of the way."""
+    """How far a batch is: a bar on a terminal, elsewhere a line for each tenth of the way.
 
-    def __init__(self, total: int) -> None:
-        self.bar = tqdm(total=total, unit="submission", disable=None)
-        self.total, self.done = total, 0
+    Of what an earlier run has graded it says only how much that is.
+    """
+
+    def __init__(self, total: int, before: int) -> None:
+        if before:
+            print(f"{before} of {total} kept from before", file=sys.stderr, flush=True)
+        self.bar = tqdm(total=total, initial=before, unit="submission", disable=None)
+        self.total, self.done = total, before
 
     def step(self) -> None:
         """One more is done."""
@@ -548,10 +576,13 @@ def grade(
     def key(digest: str) -> str:
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
+    def is_in(known: Container[str], submission: Submission) -> bool:
+        return key(submission.digest) in known and submission.learner.name != again
+
     def one(submission: Submission) -> Result:
         if submission.path is None:
             return nothing(assignment, submission.reason)
-        if key(submission.digest) in kept.known and submission.learner.name != again:
+        if is_in(kept.known, submission):
             return kept.known[key(submission.digest)]
         try:
             notebook, digest = submission.notebook, submission.digest
@@ -570,11 +601,13 @@ def grade(
         return result
 
     running = {crew.pool.submit(one, submission): submission for submission in submissions}
-    progress = Progress(len(running))
+    before = {each.learner.name for each in submissions if is_in(kept.before, each)}
+    progress = Progress(len(running), len(before))
     try:
         for future in as_completed(running):
-            progress.step()
             submission = running[future]
+            if submission.learner.name not in before:
+                progress.step()
             try:
                 result = future.result()
                 flags = [*submission.flags, *result.flags]

@@ -47,7 +47,7 @@ def write(
     for number, (name, most) in enumerate(assignment.open.items(), len(assignment.exercises) + 1):
         lines.append(f"<h2>{number}. {IN_WORDS}: {html.escape(name)}</h2>")
         lines += by_hand([row.points[name] for row in rows.values()], most)
-    title = html.escape(f"{path.stem}: {len(rows)} submissions")
+    title = html.escape(f"{path.stem}: {len(rows)} learners, {len(read)} notebooks graded")
     with replacing(path) as temporary:
         text = PAGE.format(title=title, body="\n".join(lines))
         temporary.write_text(text, encoding="utf-8", errors="replace")

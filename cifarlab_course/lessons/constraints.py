@@ -105,7 +105,7 @@ def write() -> Path:
     try:
         text = "\n".join(lines()) + "\n"
     except PackageNotFoundError as error:
-        raise ValueError(f"{error}; `make test` installs all that is asked for.") from error
+        raise ValueError(f"{error}; `make install` installs all that is asked for.") from error
     with replacing(TARGET) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return TARGET

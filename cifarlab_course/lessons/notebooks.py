@@ -115,14 +115,13 @@ def link(path: Path) -> None:
 
 
 def link_texts() -> None:
-    """Give README.md and pyproject.toml the address and the branch of _config.yml."""
+    """Give README.md, pyproject.toml and a page the address and the branch of _config.yml."""
     source = source_of_package()
     address, _, branch = source.removeprefix("git+").rpartition("@")
+    clone = {r"git clone https://\S+": f"git clone {address}"}
     for name, places in {
-        "README.md": {
-            r"git\+https://[^\s\"]+": source,
-            r"git clone https://\S+": f"git clone {address}",
-        },
+        "README.md": {r"git\+https://[^\s\"]+": source} | clone,
+        "book/how-to-study.md": clone,
         "pyproject.toml": {
             r'(?m)^Source = ".*"': f'Source = "{address}"',
             r'(?m)^Changelog = ".*"': f'Changelog = "{address}/blob/{branch}/book/changelog.md"',

@@ -1,6 +1,7 @@
 """The instructors' guide: what it says of lessons and exercises, read from them at build time."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +10,11 @@ import yaml
 from docutils.nodes import make_id
 from sphinx.application import Sphinx
 
-from cifarlab_course.exercises.master import LEVELS, Exercise, variants
+from cifarlab_course.exercises.master import LEVELS, Exercise, named, variants
 from cifarlab_course.sphinx.practice import master
 from cifarlab_course.sphinx.tables import Markdown
 
+PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "cifarlab": "the course's package"}
 AROUND = 30  # minutes of a session for the first question, the board, the quiz and what is asked
 
 
@@ -92,22 +94,26 @@ class Exercises(Teaching):
 
     def lines(self, root: Path) -> list[str]:
         """One row an exercise."""
-        lessons = self.lessons(root)
-        rows = []
-        for each in self.exercises(root):
-            about = lessons.get(each.lesson)
-            cells = [
-                about.title if about else topic(each),
-                link(each),
-                f"`{each.name}`",
-                LEVELS[each.level],
-                each.minutes,
-                each.points,
-                len(variants(root / "lessons" / "exercises" / f"{each.name}.md")),
-            ]
-            rows.append("| " + " | ".join(map(str, cells)) + " |")
-        head = "| Lesson | Exercise | Name | Level | Minutes | Points | Variants |"
-        return [head, "| --- | --- | --- | --- | --: | --: | --: |", *rows]
+        return table(self.exercises(root), self.lessons(root))
+
+
+def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson]) -> list[str]:
+    """The lines of a table with a row for each exercise."""
+    rows = []
+    for each in exercises:
+        about = lessons.get(each.lesson)
+        cells = [
+            about.title if about else topic(each),
+            f"{link(each)} `{each.name}`",
+            LEVELS[each.level],
+            each.minutes,
+            each.points,
+            len(variants(named(each.name))),
+            ", ".join(PACKAGES.get(name, name) for name in each.packages),
+        ]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    head = "| Lesson | Exercise, name | Level | Minutes | Points | Variants | Needs |"
+    return [head, "| --- | --- | --- | --: | --: | --: | --- |", *rows]
 
 
 class Outcomes(Teaching):
