@@ -80,11 +80,11 @@ lessons: .venv/all ## Run all lessons and store their outputs; write the exercis
 links: .venv/book ## Give all notebooks the address and branch of _config.yml
 	$(COURSE) link
 
-exercise: .venv/all ## Start the master of an exercise: make exercise NAME=...
-	$(COURSE) exercise "$$NAME"
+exercise: .venv/all ## Start the master of an exercise: make exercise NAME=count-holes
+	@$(COURSE) exercise "$${NAME:?name one, as in: make exercise NAME=count-holes}"
 
 assignment: .venv/all ## Make an assignment and its key: make assignment EXERCISES="holes saving" OUT=week4
-	@$(COURSE) assignment $$EXERCISES $${OUT:+--out "$$OUT"} $${TITLE:+--title "$$TITLE"} \
+	@$(COURSE) assignment $$EXERCISES --out "$${OUT:?name its folder, as in: make assignment EXERCISES=holes OUT=week4}" $${TITLE:+--title "$$TITLE"} \
 		$${OPEN:+--open "$$OPEN"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"}
 
 # What learners may use besides (EXTRA) leaves the versions of all else as they are.
@@ -93,7 +93,9 @@ ifneq ($(EXTRA),)
 	@$(BIN)/pip freeze --exclude-editable > .venv/frozen.txt
 	$(BIN)/pip install --quiet --constraint .venv/frozen.txt $(EXTRA)
 endif
-	@$(COURSE) grade $$EXERCISES $${SUBMISSIONS:+--submissions "$$SUBMISSIONS"} $${OUT:+--out "$$OUT"} \
+	@$(COURSE) grade $$EXERCISES \
+		--submissions "$${SUBMISSIONS:?name what was handed in, as in: make grade SUBMISSIONS=week4/all OUT=week4.csv}" \
+		--out "$${OUT:?name the table to be written, as in: make grade SUBMISSIONS=week4/all OUT=week4.csv}" \
 		$${ROSTER:+--roster "$$ROSTER"} $${GROUPS_FILE:+--groups "$$GROUPS_FILE"} $${COUNTS:+--counts "$$COUNTS"} \
 		$$([ "$${LOOK:-0}" = 0 ] || echo --look) \
 		$${TIMEOUT:+--timeout "$$TIMEOUT"} $${JOBS:+--jobs "$$JOBS"} \

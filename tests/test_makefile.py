@@ -100,17 +100,39 @@ def test_what_a_caller_names_arrives_as_it_was_written(received, text, by):
 
 def test_what_a_caller_does_not_name_does_not_arrive(received):
     """An option with nothing behind it would be a mistake."""
-    assert received("assignment")[0] == ["assignment"]
-    words, _ = received("grade", "SUBMISSIONS=a b", "TIMEOUT=9", "UNSAFE=0")
-    assert words == ["grade", "--submissions", "a b", "--timeout", "9"]
-    assert received("grade", "UNSAFE=1", "JOBS=2")[0] == ["grade", "--jobs", "2", "--unsafe"]
+    assert received("assignment", "OUT=week4")[0] == ["assignment", "--out", "week4"]
+
+    def graded(*more):
+        words, _ = received("grade", "SUBMISSIONS=a b", "OUT=c d.csv", *more)
+        assert words[0] == "grade"
+        places = words.index("--submissions")
+        assert words[places : places + 4] == ["--submissions", "a b", "--out", "c d.csv"]
+        return words[1:places] + words[places + 4 :]
+
+    assert graded("TIMEOUT=9", "UNSAFE=0") == ["--timeout", "9"]
+    assert graded("UNSAFE=1", "JOBS=2") == ["--jobs", "2", "--unsafe"]
+    assert graded("SCHEDULER=local:2") == ["--scheduler", "local:2"]
+    named = graded("EXERCISES=holes", "AGAIN=Ada Byron", "OPEN=my questions.md")
+    assert named == ["holes", "--again", "Ada Byron", "--open", "my questions.md"]
     assert received("leaderboard")[0] == ["leaderboard", "leaderboard"]
     words, _ = received("leaderboard", "SUBMISSIONS=a b", "OUT=c d.csv", "JOBS=1")
     assert words == ["leaderboard", "a b", "--out", "c d.csv", "--jobs", "1"]
-    words, _ = received("grade", "SCHEDULER=local:2")
-    assert words == ["grade", "--scheduler", "local:2"]
-    words, _ = received("grade", "EXERCISES=holes", "AGAIN=Ada Byron", "OPEN=my questions.md")
-    assert words == ["grade", "holes", "--again", "Ada Byron", "--open", "my questions.md"]
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "lacking"),
+    [
+        ("exercise", [], "NAME"),
+        ("assignment", ["EXERCISES=holes"], "OUT"),
+        ("grade", ["SUBMISSIONS=week4/all"], "OUT"),
+        ("grade", ["OUT=week4.csv"], "SUBMISSIONS"),
+    ],
+)
+def test_what_a_target_lacks_is_named_as_make_takes_it(received, target, given, lacking):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        received(target, *given)
+    assert f"{lacking}: name " in refused.value.stderr
+    assert f"make {target} " in refused.value.stderr and f"{lacking}=" in refused.value.stderr
 
 
 @pytest.mark.parametrize("target", ["assignment", "grade"])
