@@ -173,6 +173,19 @@ EXPERIMENTS = {
             for name in augmentations
         ],
     ),
+    "mixing": Experiment(
+        "What do mixup, CutMix and a policy buy, in a short training and in a longer one?",
+        # Beside the arms of "augmentation", which have the same epochs, images and seeds.
+        [
+            Arm(f"{name}, {epochs} epochs", "fast", {**changes, "epochs": epochs, **SGD})
+            for epochs in (8, 40)
+            for name, changes in [
+                ("flip and mixup", {**FLIPS, "mixing": "mixup"}),
+                ("flip and CutMix", {**FLIPS, "mixing": "cutmix"}),
+                ("policy", {"augmentation": "policy"}),
+            ]
+        ],
+    ),
     "sizes": Experiment(
         "What does each augmentation buy where there are few images, or many?",
         # As many images are met as in the 8 epochs of "augmentation", whose arms have all 50,000.
