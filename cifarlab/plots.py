@@ -622,7 +622,7 @@ def confidences(found: Mapping[str, Tensor]) -> Plot:
         grid, found.items(), itertools.cycle((BLUE, ORANGE, GREEN)), strict=False
     ):
         axes.hist(100 * shares.numpy(), bins=20, range=(0, 100), color=colour)
-        _lined(axes, "", f"images: {name}")
+        _lined(axes, "", f"{name}, number of pictures")
     grid[-1].set_xlabel("confidence of the guess (%)", fontsize=Chart.WORDS)
     return plot
 

@@ -20,7 +20,7 @@ const verdict = (arms, epochs) => {
   const ranked = arms.filter((arm) => arm !== plain)
     .map((arm) => ({ name: arm.name, right: means(arm).heldOut }))
     .sort((one, other) => other.right - one.right);
-  const begins = `After ${epochs} epochs, held out:`;
+  const begins = `After ${epochs} epochs, test:`;
   if (!plain) return `${begins} ${ranked.map(({ name, right }) => `${name} ${right.toFixed(1)}\u00a0%`).join(", ")}.`;
   const right = means(plain).heldOut;
   const parts = [["ahead", (each) => each.right > right], ["behind", (each) => each.right <= right]]
@@ -204,10 +204,10 @@ th:first-child { font-weight: inherit; text-align: left; }
     element("fieldset", {}, element("legend", {}, "Epochs"), ...runs.map(({ label }) => label)),
     element("fieldset", {}, element("legend", {}, "Augmentations"), ...kinds.map(({ label }) => label)),
     said, element("div", { class: "drawings" }, log, end),
-    element("p", { class: "key" }, "Dots: three seeds. At the end: ● training, □ held out, between them the gap; " +
-      "the dashed mark is held out after the other number of epochs. Some were trained for 8 epochs only."),
+    element("p", { class: "key" }, "Dots: three seeds. At the end: ● training, □ test, between them the gap; " +
+      "the dashed mark is the test after the other number of epochs. Some were trained for 8 epochs only."),
     element("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Means of three seeds" }, element("table", {},
-      element("thead", {}, element("tr", {}, ...["mean (%)", "in the log", "training", "held out", "gap"].map(
+      element("thead", {}, element("tr", {}, ...["mean (%)", "in the log", "training", "test", "gap"].map(
         (head) => element("th", { scope: "col" }, head)))), rows)));
   redraw();
   speak();
