@@ -25,6 +25,8 @@ from cifarlab import data, diagnostics, engine, records
 from cifarlab.numerics import Numerics
 from cifarlab.recipes import Recipe
 from cifarlab_course.artefacts import experiment
+from cifarlab_course.artefacts.arms import EXPERIMENTS
+from cifarlab_course.artefacts.run import images
 
 SHIPPED = ["baseline-seed0", "fast-seed0", "accurate-seed0"]
 BINS = 15  # as in Guo et al. (2017)
@@ -95,11 +97,11 @@ def of_the_strange(known: Tensor, unknown: Tensor, classes: Sequence[str]) -> di
 def examined(run: Path | str, numerics: Numerics) -> tuple[dict, Tensor]:
     """What a network says of both, and its log-probabilities of the known."""
     record, network = records.load(run), numerics.place(records.load_network(run))
-    _, held_out = experiment.images(record.data.startswith(data.SYNTHETIC), record.scored_on)
+    _, held_out = images(record.data.startswith(data.SYNTHETIC), record.scored_on)
     known, labels = predicted(network, record.recipe, held_out, numerics)
     kinds = {}
-    for kind, images in strange(held_out).items():
-        split = data.Split(images, np.zeros(len(images), np.int64), held_out.classes, kind)
+    for kind, pictures in strange(held_out).items():
+        split = data.Split(pictures, np.zeros(len(pictures), np.int64), held_out.classes, kind)
         unknown, _ = predicted(network, record.recipe, split, numerics)
         kinds[kind] = of_the_strange(known, unknown, held_out.classes)
     return {"scored_on": record.scored_on, **of_the_known(known, labels), "strange": kinds}, known
@@ -111,12 +113,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=experiment.RUNS / "confidence")
     folder = parser.parse_args().runs
     numerics = machine.one_thread()
+    torch.manual_seed(0)  # the luck of a calibration error is drawn
     shipped, arms = {}, {}
     for name in SHIPPED:
         shipped[name], log_probabilities = examined(name, numerics)
         records.save_log_probabilities(name, log_probabilities)
         print(name, json.dumps(shipped[name]), flush=True)
-    for arm in experiment.EXPERIMENTS["confidence"].arms:
+    for arm in EXPERIMENTS["confidence"].arms:
         found = {}
         for seed in arm.seeds:
             if experiment.finished(arm.folder(folder, seed)):

@@ -18,7 +18,7 @@ from benchmarks import machine
 from benchmarks.separable import forward
 from benchmarks.step import stepper
 from cifarlab.numerics import Numerics
-from cifarlab_course.artefacts import experiment
+from cifarlab_course.artefacts import arms
 
 BATCH = (256, 32, 32)  # images, height, width
 
@@ -28,7 +28,7 @@ def ways(numerics: Numerics) -> dict:
     count, height, width = BATCH
     images, labels = torch.randn(count, 3, height, width), torch.randint(10, (count,))
     found = {}
-    for arm in experiment.EXPERIMENTS["convolutions"].arms:
+    for arm in arms.EXPERIMENTS["convolutions"].arms:
         recipe = arm.changed_recipe()
         step = stepper(recipe, numerics, images, labels, clock=time.process_time)
         found[arm.name, "training"] = step

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
+from torchvision.transforms import v2
 
 from cifarlab import _arguments as arguments
 from cifarlab._files import own_name, remove_abandoned
@@ -328,6 +329,31 @@ def cutout(size: int = 16, fill: Sequence[float] = MEAN_COLOUR, p: float = 0.5) 
     )
 
 
+class RandAugment(A.ImageOnlyTransform):
+    """Two changes drawn from torchvision's fourteen, all with one strength, 0 to 30.
+
+    Its random numbers come from the pipeline's, as those of every other step.
+
+    Source: Cubuk et al. 2020, "RandAugment", arXiv:1909.13719. Lesson: Augmentations.
+    """
+
+    def __init__(self, magnitude: int = 9, p: float = 1) -> None:
+        arguments.whole("magnitude", magnitude, 0, 30)
+        super().__init__(p=p)
+        self.policy = v2.RandAugment(num_ops=2, magnitude=magnitude)
+
+    def get_params(self) -> dict[str, int]:
+        """What torch's generator starts from, for one picture."""
+        return {"seed": self.py_random.getrandbits(32)}
+
+    def apply(self, img: np.ndarray, seed: int, **_) -> np.ndarray:
+        """The picture (H, W, 3) uint8, changed twice."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            changed = self.policy(torch.from_numpy(img).permute(2, 0, 1))
+        return changed.permute(1, 2, 0).contiguous().numpy()
+
+
 def _original(fill: Sequence[float]) -> list[A.BasicTransform]:
     """The steps of the 2023 project, with the `fill` of its cutout."""
     return [flip(), affine(translate=2, scale=0.1, rotate=45, shear=0), cutout(fill=fill)]
@@ -344,6 +370,7 @@ AUGMENTATIONS = {
     # For short training: the windows move the picture, need no border, and take less computing.
     "flip-crop": lambda: [flip(), A.RandomCrop(28, 28)],
     "all": lambda: [flip(), affine(), crop(), cutout()],
+    "policy": lambda: [flip(), crop(), RandAugment()],
     "original": lambda: _original(fill=(0, 0, 0)),
     "original-mean-fill": lambda: _original(fill=MEAN_COLOUR),
 }

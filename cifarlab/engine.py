@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from cifarlab import _arguments as arguments
@@ -99,6 +100,8 @@ def progress(steps: Iterable, description: str) -> Iterable:
     return tqdm(steps, description, leave=False) if someone_looks else steps
 
 
+# Both mix a whole batch with itself, by a share drawn evenly from 0 to 1.
+MIXINGS = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 LARGEST_SEED = 2**32 - 1  # torch takes more, but not NumPy's and Python's every generator
 
 
@@ -278,21 +281,30 @@ class Run:
 def train_epoch(run: Run, batches: Batches) -> Score:
     """Learn from all `batches` once; the score is of each before its step.
 
+    Where the recipe mixes pictures, their labels are mixed alike, and right is the larger share.
+
     Raises: NotFinite if a loss is no number; ValueError if the network has a score too few.
     """
     run.network.train()
+    mixing = MIXINGS.get(run.recipe.mixing)
+    mix = mixing(num_classes=run.classes) if mixing else None
     loss_sum, correct, images_seen = 0.0, 0, 0
     for images, labels in batches:
-        labels = labels.to(run.numerics.device, non_blocking=True)  # (B,)
+        if mix:
+            images, labels = mix(images, labels)  # shares (B, classes)
+        labels = labels.to(run.numerics.device, non_blocking=True)  # (B,), or as above
         outputs = run.numerics.compute(run.network, images)  # (B, classes)
         _check_scores(outputs, images, run.classes)
+        if mix:
+            labels = F.pad(labels, (0, outputs.shape[1] - run.classes))  # it may have more scores
         loss = F.cross_entropy(outputs, labels, label_smoothing=run.recipe.label_smoothing)
         if not math.isfinite(loss.item()):
             raise run.diverged(f"the loss is {loss.item()} in")
         run.step(loss)
         # Sums, not means: the last batch is shorter, yet every image counts once.
         loss_sum += loss.item() * len(labels)
-        correct += int((outputs.argmax(dim=1) == labels).sum())
+        right = labels.argmax(dim=1) if mix else labels
+        correct += int((outputs.argmax(dim=1) == right).sum())
         images_seen += len(labels)
     return Score(loss_sum / images_seen, 100 * correct / images_seen)
 

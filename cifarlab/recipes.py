@@ -14,6 +14,7 @@ from cifarlab import _arguments as arguments
 from cifarlab import data, model
 
 Anneal = Literal["cos", "linear", "steps"]
+Mixing = Literal["none", "mixup", "cutmix"]
 _NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -49,6 +50,7 @@ class Recipe:
     ema_decay: float | None = None  # per step; the averaged weights are the result
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
+    mixing: Mixing = "none"  # of each picture and its label with another of the batch
     images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
@@ -120,6 +122,7 @@ def _checked(setting: Field, value: Any) -> Any:
         "network": model.names(),
         "augmentation": data.AUGMENTATIONS,
         "anneal": get_args(Anneal),
+        "mixing": get_args(Mixing),
     }
     if setting.name in words:
         return arguments.one_of(setting.name, value, words[setting.name])

@@ -559,9 +559,9 @@ def constraints(options: argparse.Namespace) -> None:
 
 def experiment(options: argparse.Namespace) -> None:
     """Run an experiment, or a part of it."""
-    from cifarlab_course.artefacts import experiment
+    from cifarlab_course.artefacts import experiment, run
 
-    setting = experiment.Setting(options.data, options.device, options.precision, options.workers)
+    setting = run.Setting(options.data, options.device, options.precision, options.workers)
     only = "print" if options.print else "collect" if options.collect else ""
     experiment.conduct(
         options.experiment,

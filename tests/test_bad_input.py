@@ -234,6 +234,7 @@ CASES = {
     "get": (lambda name: recipes.get(name), "name", is_one_of("baseline")),
     "Recipe network": (recipe, "network", is_one_of("skipnet")),
     "Recipe augmentation": (recipe, "augmentation", is_one_of(*data.AUGMENTATIONS)),
+    "Recipe mixing": (recipe, "mixing", is_one_of("none", *engine.MIXINGS)),
     "Recipe anneal": (recipe, "anneal", is_one_of("cos", "linear", "steps")),
     "Recipe name": (
         recipe,

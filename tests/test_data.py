@@ -747,6 +747,27 @@ def test_every_augmentation_gives_tensors_of_the_same_shape(name):
         assert changed.shape == (3, size, size) and changed.dtype == torch.float32
 
 
+def test_a_policy_is_drawn_anew_for_each_picture_and_follows_from_the_seed():
+    image = data.synthetic(1).images[0]
+    steps = A.Compose([data.RandAugment()], strict=True)
+
+    def drawn(seed):
+        data.reseed(steps, seed)
+        return [steps(image=image)["image"] for _ in range(20)]
+
+    first = drawn(0)
+    assert len({each.tobytes() for each in first}) > 12  # of 14 changes in pairs, some do nothing
+    assert np.array_equal(first, drawn(0)) and not np.array_equal(first, drawn(1))
+    weak = A.Compose([data.RandAugment(magnitude=0)], strict=True)
+    strong = A.Compose([data.RandAugment(magnitude=30)], strict=True)
+    changes = []
+    for policy in (weak, strong):
+        data.reseed(policy, 0)
+        moved = [abs(policy(image=image)["image"].astype(int) - image).mean() for _ in range(40)]
+        changes.append(np.mean(moved))
+    assert changes[0] < changes[1] / 2
+
+
 @pytest.mark.parametrize("name", data.AUGMENTATIONS)
 def test_no_augmentation_writes_into_the_images(name):
     """Else the second epoch would learn from images with holes in them."""

@@ -172,6 +172,40 @@ def test_the_training_loss_is_the_mean_over_images(plain, shapes, smoothing, bat
     assert epoch.train.accuracy == engine.score(log_probabilities, labels).accuracy
 
 
+def test_the_loss_of_mixed_pictures_counts_their_labels_by_share(plain, shapes, monkeypatch):
+    """Seven tenths of each picture and three of the next one; right is the larger share."""
+
+    def mixed(images, labels):
+        shares = F.one_hot(labels, 10)
+        return 0.7 * images + 0.3 * images.roll(-1, 0), 0.7 * shares + 0.3 * shares.roll(-1, 0)
+
+    monkeypatch.setitem(engine.MIXINGS, "mixup", lambda num_classes: mixed)
+    recipe = dataclasses.replace(
+        plain, epochs=1, batch_size=200, peak_learning_rate=0, mixing="mixup"
+    )
+    network, (epoch,) = train(recipe, shapes)
+    ((images, labels),) = data.batches(shapes[0], None, 200, shuffle=True, epoch=1)
+    with torch.no_grad():
+        log_probabilities = network(0.7 * images + 0.3 * images.roll(-1, 0)).log_softmax(dim=1)
+    own, other = (
+        -log_probabilities[torch.arange(200), each].mean() for each in (labels, labels.roll(-1))
+    )
+    assert epoch.train.loss == pytest.approx((0.7 * own + 0.3 * other).item(), rel=1e-5)
+    assert epoch.train.accuracy == engine.score(log_probabilities, labels).accuracy
+
+
+@pytest.mark.parametrize("mixing", engine.MIXINGS)
+def test_mixing_follows_from_the_seed_and_takes_a_network_of_more_scores(tiny, shapes, mixing):
+    def loss(seed, mixing):
+        torch.manual_seed(0)
+        twelve = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 12))
+        recipe = dataclasses.replace(tiny, mixing=mixing, epochs=1)
+        return train(recipe, shapes, seed, network=twelve)[1][0].train.loss
+
+    assert loss(0, mixing) == loss(0, mixing) != loss(1, mixing)
+    assert loss(0, mixing) != loss(0, "none")
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [

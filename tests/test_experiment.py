@@ -13,7 +13,8 @@ import pytest
 from cifarlab import cli, data, model, recipes, records
 from cifarlab_course import cli as course
 from cifarlab_course.artefacts import experiment
-from cifarlab_course.artefacts.experiment import Arm, Experiment, interval
+from cifarlab_course.artefacts.arms import EXPERIMENTS, Arm, Experiment
+from cifarlab_course.artefacts.experiment import interval
 
 pytestmark = pytest.mark.slow
 ARMS = [
@@ -187,7 +188,7 @@ def test_an_unknown_experiment_is_answered_with_the_known_ones():
 
 def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own(tmp_path):
     folders = []
-    for each in experiment.EXPERIMENTS.values():
+    for each in EXPERIMENTS.values():
         assert each.scored_on in ("test", "validation")
         for arm in each.arms:
             recipe = recipes.get(arm.recipe, **arm.changes)
@@ -200,7 +201,7 @@ def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own
 def test_the_arms_on_convolutions_are_equal_in_what_they_say():
     """Parameters within one per cent; the same field, counted by the package."""
     counts, fields = [], []
-    for arm in experiment.EXPERIMENTS["convolutions"].arms:
+    for arm in EXPERIMENTS["convolutions"].arms:
         network = model.create("fast", **arm.changes["network_options"])
         if arm.name.startswith("equal parameters"):
             counts.append(model.count_parameters(network))
@@ -212,8 +213,8 @@ def test_the_arms_on_convolutions_are_equal_in_what_they_say():
 
 def test_the_capstone_decides_between_designs_that_differ_in_one_thing():
     """Equal parameters, then only the place of the dilation, then only the width; one is tested."""
-    draft, separable, early, narrower = experiment.EXPERIMENTS["capstone"].arms
-    (chosen,) = experiment.EXPERIMENTS["capstone-tested"].arms
+    draft, separable, early, narrower = EXPERIMENTS["capstone"].arms
+    (chosen,) = EXPERIMENTS["capstone-tested"].arms
     options = [arm.changes["network_options"] for arm in (draft, separable, early, narrower)]
     sizes = [model.count_parameters(model.create("fast", **each)) for each in options]
     assert abs(sizes[1] / sizes[0] - 1) < 0.02 and sizes[2] == sizes[1]
@@ -255,7 +256,7 @@ SHIPPED = sorted(path.stem for path in records.EXPERIMENTS.glob("*.json"))
 def test_what_ships_is_of_the_arms_as_they_are(name):
     """Else a changed recipe leaves the lessons with runs that no command repeats."""
     summed = records.experiment(name)
-    arms = {arm.name: arm for arm in experiment.EXPERIMENTS[name].arms}
+    arms = {arm.name: arm for arm in EXPERIMENTS[name].arms}
     for each in summed["arms"]:
         known = experiment.known_runs(arms[each["name"]], summed)
         assert sorted(known) == [run["seed"] for run in each["runs"]] != []

@@ -50,6 +50,7 @@ def test_the_baseline_is_the_run_of_2023():
         "ema_decay": None,
         "remeasure_norms": False,
         "augmentation": "original",
+        "mixing": "none",
         "images": None,
         "mean": (0.4914, 0.4822, 0.4465),
         "std": (0.2023, 0.1994, 0.2010),

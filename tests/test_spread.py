@@ -16,7 +16,8 @@ import pytest
 from cifarlab import records
 from cifarlab_course import cluster
 from cifarlab_course.artefacts import experiment, spread
-from cifarlab_course.artefacts.experiment import Arm, Experiment, Run, Setting
+from cifarlab_course.artefacts.arms import Arm, Experiment
+from cifarlab_course.artefacts.run import Run, Setting
 
 SETTING = Setting("synthetic", "cpu", "fp32")
 QUICK = {"images": 200, "batch_size": 50, "epochs": 4}

@@ -12,17 +12,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import distributed
 
 from cifarlab_course import cluster
-
-if TYPE_CHECKING:
-    from cifarlab_course.artefacts.experiment import Run
+from cifarlab_course.artefacts.run import Run
 
 
-def train(runs: Sequence["Run"], folder: Path, scheduler: str, gpu_share: float = 0.0) -> None:
+def train(runs: Sequence[Run], folder: Path, scheduler: str, gpu_share: float = 0.0) -> None:
     """Make all `runs`, whose folders lie in `folder`, on the workers of a `scheduler`.
 
     `scheduler` is the address of one, or "local:2" for two processes here. Each run takes
@@ -46,7 +43,7 @@ def train(runs: Sequence["Run"], folder: Path, scheduler: str, gpu_share: float 
         token.unlink()
 
 
-def make(run: "Run", token: Path) -> dict[str, bytes]:
+def make(run: Run, token: Path) -> dict[str, bytes]:
     """On a worker: make a run. The files of its folder by name, where the client can't see them.
 
     Raises: ValueError if the worker has several threads, for runs share their process's stream of
@@ -64,7 +61,7 @@ def make(run: "Run", token: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-def finish(run: "Run") -> None:
+def finish(run: Run) -> None:
     """Train to the last epoch."""
     for _ in run.train():
         pass
