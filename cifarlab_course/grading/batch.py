@@ -171,6 +171,7 @@ def grade(
             gradebook.beside(out, "words.html"),
             by_hand(out),
             to_give,
+            entries.sign,
             said,
             assignment,
             handed.asked,

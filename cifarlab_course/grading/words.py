@@ -39,6 +39,7 @@ def write(
     path: Path,
     table: Path,
     rows: Sequence[Sequence[str]],
+    sign: str,
     words: Mapping[tuple[str, str], list[str]],
     assignment: Assignment,
     asked: Mapping[str, Open],
@@ -46,11 +47,12 @@ def write(
     """Write the page of the answers `words`, as HTML by learner and question.
 
     `rows` are those of the `table` of what a person enters: one for each answer, perhaps others.
+    It is saved as it is there, with this `sign` between columns.
     Of a question that was `asked` in these words, its text stands there, and its rubric's levels.
 
     Raises: OSError if it can't be written.
     """
-    places = {(row[0], row[1]): number for number, row in enumerate(rows)}
+    places = {tuple(row[:2]): number for number, row in enumerate(rows)}
     worth = {name: levels(question) for name, question in asked.items()}
     lines = [STYLE, *introduction(table, any(worth.values()))]
     for name, most in assignment.open.items():
@@ -63,7 +65,7 @@ def write(
             title, row = f"Answer {number} of {len(own)}", places[learner, name]
             lines += one(title, cells, most, row, worth.get(name, {}))
     data = json.dumps(
-        {"rows": [[*row, "", ""][:4] for row in rows], "header": HEADER, "file": table.name}
+        {"rows": [*map(list, rows)], "header": HEADER, "file": table.name, "sign": sign}
     ).replace("<", "\\u003c")
     script = SCRIPT.read_text(encoding="utf-8")
     lines.append(f'<script type="application/json" id="table">{data}</script>')
