@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -229,7 +230,13 @@ def test_a_file_of_other_questions_is_refused(graded):
     assert "it lacks why (3 points), which the assignment has" in done.stderr
 
 
-def test_a_question_of_many_points_has_a_field_and_no_buttons(tmp_path):
-    many = list(words.one("Answer", ["<p>So.</p>"], 40, 0, {}))
-    assert "<button" not in "".join(many) and 'max="40"' in "".join(many)
-    assert "".join(words.one("Answer", [], ASKED.open["why"], 0, {})).count("<button") == 4
+def test_a_question_of_many_points_has_a_field_and_no_buttons_and_nobody_is_told_to_press_one():
+    many = words.buttons(40, {})
+    one = "".join(words.one("Answer", ["<p>So.</p>"], 40, 0, many))
+    assert "<button" not in one and 'max="40"' in one
+    few = words.buttons(ASKED.open["why"], {})
+    assert "".join(words.one("Answer", [], ASKED.open["why"], 0, few)).count("<button") == 4
+    told = ["".join(words.introduction(Path("w.csv"), bool(keys), False)) for keys in (few, many)]
+    assert ["Press a digit" in text for text in told] == [True, False]
+    assert "half points and comments can be typed" in told[0]
+    assert "without names. Points and comments can be typed" in told[1]
