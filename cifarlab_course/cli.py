@@ -327,7 +327,7 @@ def grade(options: argparse.Namespace) -> int:
             jobs=here,
             roster=people,
         )
-        table = report.table(read.submissions, handed, odd)
+        table = report.table(read.submissions, read.rivals, handed, odd)
         report.write(gradebook.beside(options.out, "read.csv"), table)
         print(f"{report.in_short(table)}\n{gradebook.beside(options.out, 'read.csv')}: all of it")
         if crew is None:  # only a look
