@@ -327,7 +327,7 @@ def grade(options: argparse.Namespace) -> int:
             jobs=here,
             roster=people,
         )
-        table = report.table(read.submissions, handed, odd)
+        table = report.table(read.submissions, read.rivals, handed, odd)
         report.write(gradebook.beside(options.out, "read.csv"), table)
         print(f"{report.in_short(table)}\n{gradebook.beside(options.out, 'read.csv')}: all of it")
         if crew is None:  # only a look
@@ -345,7 +345,7 @@ def grade(options: argparse.Namespace) -> int:
     # Of a roster's learners some hand in nothing; and a group hands in once.
     count = sum(bool(each.path or each.others) for each in read.submissions.values())
     print(
-        f"{options.out}: {len(rows)} learners, {count} submissions, {flagged} to be looked at "
+        f"{options.out}: learners: {len(rows)}, submissions: {count}, to be looked at: {flagged} "
         "(column flags)"
     )
     most = sum(read.assignment.most.values())
@@ -362,9 +362,9 @@ def grade(options: argparse.Namespace) -> int:
         print(f"{changes}: points that differ from the last run's, {count} of them")
     if waiting := sum(bool(row.waiting) for row in rows.values()):
         print(
-            f"{batch.by_hand(options.out)}: the answers of {waiting} wait for your points; "
-            f"{gradebook.beside(options.out, 'words.html')} shows them, and writes your points "
-            "down. Until then their cells for Canvas are empty"
+            f"{batch.by_hand(options.out)}: learners who wait for your points: {waiting}; "
+            f"{gradebook.beside(options.out, 'words.html')} shows their answers, and writes your "
+            "points down. Until then their cells for Canvas are empty"
         )
     return 0
 

@@ -52,6 +52,29 @@ def test_the_checks_know_right_from_wrong_as_published_and_in_the_last_variant(p
         assert gaps_of(path, choices, runner) == [], choices
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_no_check_needs_what_an_earlier_one_may_not_have_come_to(name):
+    """A check ends at its first assert that fails, or where the answer itself does."""
+    exercise = WRITTEN[name]
+    answer = set(master.names_defined(exercise.reference))
+    there: set[str] = set()
+    unsure: set[str] = set()
+    for check in exercise.checks:
+        own: set[str] = set()
+        may_end = False
+        for statement in ast.parse(check.visible).body:
+            parts = list(ast.walk(statement))
+            names = [part for part in parts if isinstance(part, ast.Name)]
+            read = {each.id for each in names if isinstance(each.ctx, ast.Load)}
+            made = {each.id for each in names if isinstance(each.ctx, ast.Store)}
+            made |= {each.name for each in parts if isinstance(each, ast.FunctionDef)}
+            assert not read & unsure - there - own, check.name
+            own |= made
+            defines = isinstance(statement, ast.FunctionDef)
+            may_end |= isinstance(statement, ast.Assert) or (bool(read & answer) and not defines)
+            (unsure if may_end else there).update(made)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("path", master.MASTERS, ids=lambda path: path.stem)
 def test_the_checks_know_right_from_wrong_in_every_variant(path, runner):

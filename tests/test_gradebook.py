@@ -197,6 +197,12 @@ def test_an_answer_is_shown_as_it_was_meant_with_formulas_as_they_were_typed():
     assert "$$x_1^2$$" in made
 
 
+def test_the_line_that_we_asked_to_keep_is_not_shown_unless_the_answer_stands_in_it():
+    line = assignment.OPEN.format(name="road-signs", points=assignment.counted(6))
+    assert shown(f"{line}\n\nDrop the flip.").strip() == "<p>Drop the flip.</p>"
+    assert "keep this line" in shown(f"{line} Drop the flip.")
+
+
 DATA = f"data:image/png;base64,{PIXEL}"
 ATTACHED = {"my plot.png": {"image/png": PIXEL}}
 
@@ -402,9 +408,9 @@ def test_the_end_of_a_run_says_who_waits_and_that_canvas_cells_are_empty(tmp_pat
     for name, words in (("ada", SAID), ("ben", "")):
         save(json.dumps(notebook(words)), tmp_path / "handed-in" / name / "a.ipynb")
     done, _ = grading(tmp_path / "handed-in")
-    assert "grades.csv: 2 learners, 2 submissions, 0 to be looked at" in done.stdout
-    assert "grades-by-hand.csv: the answers of 1 wait for your points" in done.stdout
-    assert "grades-words.html shows them" in done.stdout
+    assert "grades.csv: learners: 2, submissions: 2, to be looked at: 0" in done.stdout
+    assert "grades-by-hand.csv: learners who wait for your points: 1; " in done.stdout
+    assert "grades-words.html shows their answers" in done.stdout
     assert (tmp_path / "grades-words.html").exists()
     assert "for Canvas are empty" in done.stdout
     (tmp_path / "grades-by-hand.csv").write_text(HEAD + "ada,why,2,\n")
@@ -420,10 +426,10 @@ def test_the_end_of_a_run_does_not_count_who_handed_in_nothing_as_a_submission(t
     roster, groups = tmp_path / "roster.csv", tmp_path / "groups.csv"
     roster.write_text("name\nada\nben\ncy\ndora\n")
     done, _ = grading(tmp_path / "handed-in", roster=roster)
-    assert "grades.csv: 4 learners, 2 submissions, 3 to be looked at (column flags)" in done.stdout
+    assert "learners: 4, submissions: 2, to be looked at: 3 (column flags)" in done.stdout
     groups.write_text("learner,group\nada,red\ndora,red\n")
     done, _ = grading(tmp_path / "handed-in", roster=roster, groups=groups)
-    assert "grades.csv: 4 learners, 2 submissions, " in done.stdout
+    assert "grades.csv: learners: 4, submissions: 2, " in done.stdout
 
 
 # --------------------------------------------------------------------------------------- pages
@@ -441,7 +447,7 @@ def page_of(result, tmp_path, read=None):
 
 def test_a_page_has_the_points_so_far_the_check_and_what_it_said(tmp_path):
     text = page_of(grade.Result(RIGHT, {"why": [19]}), tmp_path)
-    assert "<p>6 of 9 points so far; 3 points more are still to be graded.</p>" in text
+    assert "<p>6 of 9 points so far; 3 more are still to be graded.</p>" in text
     assert "<h2>4. In your own words: why</h2>\n<p>No points yet.</p>" in text
     assert "Two &lt;words&gt;" in text
     assert "No &lt;b&gt;holes&lt;/b&gt;." in text

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
@@ -17,7 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cifarlab_course.grading import assignment, grade, gradebook, handed_in, reader, submission
+from cifarlab_course.grading import (
+    assignment,
+    batch,
+    grade,
+    gradebook,
+    handed_in,
+    reader,
+    submission,
+)
 from cifarlab_course.grading.judge import Ran
 from tests.submissions import SECRET, rows, run, save
 
@@ -405,7 +414,7 @@ def test_a_reader_that_hangs_or_dies_is_one_submissions_reason(folder, monkeypat
     monkeypatch.setattr(submission, "READER", broken)
     monkeypatch.setattr(submission, "PATIENCE", 2)
     done, _ = grading(folder)
-    assert "No submission is of an assignment" in done.stderr
+    assert "No notebook can be read. ada: " in done.stderr
     found = grade.opened(handed_in.Learner("ben", places=(folder / "ben",)))
     assert found.reasons == ["reading it takes more than 2 seconds"]
     found = grade.opened(handed_in.Learner("ada", places=(folder / "ada",)))
@@ -460,7 +469,7 @@ class Busy:
         return Ran([], [], [], self.troubles.pop(0) if self.troubles else "it ended")
 
 
-def batch(folder, kept, troubles, again=""):
+def flags_of(folder, kept, troubles, again=()):
     """Grade what lies there; the flags of each learner."""
     learners = handed_in.look(folder).learners
     found = [grade.chosen(grade.opened(learner), SOFTMAX) for learner in learners]
@@ -477,21 +486,61 @@ def test_a_result_that_ran_out_of_time_is_graded_again_by_the_next_run_and_no_ot
         made["cells"].append({"cell_type": "code", "source": f"# {name}", "metadata": {}})
         save(json.dumps(made), folder / name / "a.ipynb")
     late = "it ran for more than 30 seconds"
-    first = batch(folder, kept, [late] * 4)
+    first = flags_of(folder, kept, [late] * 4)
     assert first["ada"] == [f"softmax: {late}"]
-    second = batch(folder, kept, ["now it ended"] * 9)
+    second = flags_of(folder, kept, ["now it ended"] * 9)
     assert second["ada"] == ["softmax: now it ended"]
-    third = batch(folder, kept, ["a third time"] * 9)
+    third = flags_of(folder, kept, ["a third time"] * 9)
     assert third == second
-    fourth = batch(folder, kept, ["a fourth time"] * 9, again="ada")
+    fourth = flags_of(folder, kept, ["a fourth time"] * 9, again={"ada"})
     assert fourth == second | {"ada": ["softmax: a fourth time"]}
-    assert batch(folder, kept, []) == fourth
+    assert flags_of(folder, kept, []) == fourth
 
 
 def test_who_is_to_be_graded_again_must_have_handed_in(folder):
     done, _ = grading(folder, again="dora")
     assert done.returncode == 2
     assert "--again 'dora': no submission is of that learner" in done.stderr
+
+
+class Watched(grade.Crew):
+    """Counts what it grades."""
+
+    graded = 0
+
+    def grade(self, *what):
+        self.graded += 1
+        return super().grade(*what)
+
+
+@pytest.mark.parametrize(("counts", "anew"), [("best", 2), ("last", 1)])
+def test_of_who_is_to_be_graded_again_all_notebooks_are_that_may_count(folder, counts, anew):
+    for name in ("one.ipynb", "two.ipynb"):
+        hand_in(folder / "ada" / name)
+    learners = handed_in.look(folder).learners
+    out = folder.parent / "grades.csv"
+    for again, count in (("", 1 + anew), ("", 0), ("ada", anew)):
+        handed = batch.read(learners, SECRET, counts=counts)
+        with closing(Watched(Busy, seconds=30, jobs=1)) as crew:
+            batch.grade(handed, out, crew, again=again)
+        assert crew.graded == count
+
+
+def test_where_the_best_counts_the_first_table_names_no_other_and_leaves_none_out(folder):
+    hand_in(folder / "ben" / "again.ipynb")
+    save("x", folder / "ben" / "data.txt")
+    done, _ = grading(folder, counts="best")
+    assert done.returncode == 0, done.stderr
+    ben = rows(folder.parent / "grades-read.csv")["ben"]
+    assert (ben["notebook that counts"], ben["left out"]) == ("the best", "data.txt")
+
+
+def test_where_no_notebook_can_be_read_its_reason_is_told_and_no_secret_is_blamed(tmp_path):
+    (tmp_path / "handed-in" / "ada").mkdir(parents=True)
+    save("{", tmp_path / "handed-in" / "ben" / "a.ipynb")
+    done, _ = grading(tmp_path / "handed-in")
+    assert done.returncode == 2 and "secret" not in done.stderr
+    assert "No notebook can be read. ben: it is no notebook: its JSON is damaged." in done.stderr
 
 
 def test_where_there_is_no_terminal_lines_say_how_far_it_is(folder):

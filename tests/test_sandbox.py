@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -580,6 +581,21 @@ def test_an_answer_without_an_end_costs_three_times_the_limit_at_most():
     grade.graded_run(teller, HOLES, WAYS)
     assert len(teller.asked) <= 3
     assert time.monotonic() - began < 10
+
+
+def test_all_attempts_at_a_question_run_for_four_times_the_limit_at_most(monkeypatch):
+    """The third begins just before twice the limit; then the hidden tests go to the best."""
+    now = [0.0]
+    monkeypatch.setattr(grade, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Slow(Told):
+        def run(self, *what):
+            now[0] += 0.999 * self.seconds
+            return super().run(*what)
+
+    teller = Slow(said(True, False))
+    grade.graded_run(teller, HOLES, WAYS)
+    assert teller.asked == [False] * 3 + [True]
 
 
 def test_time_to_import_pytorch_is_not_taken_from_an_answer(runner):

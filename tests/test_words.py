@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from cifarlab_course import ROOT
-from cifarlab_course.grading import assignment, words
+from cifarlab_course.grading import assignment, gradebook, words
 from tests.submissions import rows, save
 from tests.test_gradebook import HOSTILE
 from tests.test_handed_in import ASKED, grading, hand_in, notebook
@@ -45,13 +46,33 @@ def articles(page):
     return [next(name for name, said in SAY.items() if said in text) for text in texts]
 
 
-def saved(page):
-    """What the button saves: the file's name, and its rows."""
+def saved_bytes(page):
+    """What the button saves: the file's name, and its bytes."""
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the table").click()
-    path = download.value.path()
-    text = path.read_text(encoding="utf-8-sig")
-    return download.value.suggested_filename, list(csv.reader(io.StringIO(text)))
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def saved(page):
+    """What the button saves: the file's name, and its rows."""
+    name, data = saved_bytes(page)
+    return name, list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
+
+
+def points(page):
+    """The points that stand in the page, by who wrote the answer."""
+    fields = page.get_by_label("Points").all()
+    return dict(zip(articles(page), [field.input_value() for field in fields], strict=True))
+
+
+def opened_again(page, **expected):
+    """Open the page anew, until these points stand there: a busy Chromium keeps things late."""
+    for _ in range(20):
+        page.reload()
+        if points(page) == expected:
+            return
+        page.wait_for_timeout(500)
+    assert points(page) == expected
 
 
 def test_each_answer_stands_there_once_and_nobody_s_name(page):
@@ -86,16 +107,63 @@ def test_what_was_entered_before_is_there_and_stays(page):
     expect(page.get_by_label("Points").nth(number)).to_have_value("0.5")
     expect(page.get_by_label("Comment").nth(number)).to_have_value("Ask, next time")
     _, table = saved(page)
-    assert ["cleo", "why", "0.5", "Ask, next time"] in table and len(table) == 4
+    assert ["cleo", "why", "0,5", "Ask, next time"] in table and len(table) == 4
 
 
 def test_what_was_typed_is_there_when_the_page_is_opened_again(page):
     page.get_by_label("Points").first.fill("1")
-    page.reload()
-    expect(page.get_by_label("Points").first).to_have_value("1")
+    opened_again(page, **points(page))
     expect(page.get_by_role("button", name="1", exact=True).first).to_have_attribute(
         "aria-pressed", "true"
     )
+
+
+def test_points_entered_in_the_table_go_before_those_that_the_page_kept(page, graded):
+    for name, typed in (("cleo", "1"), ("ben", "3")):
+        page.get_by_label("Points").nth(articles(page).index(name)).fill(typed)
+    rest = "learner,question,points,comment\nada,why,2,\nben,why,,\n"
+    # Mended in the table, then as it was when 1 was typed: what was typed is not there again.
+    for row, now in (('cleo,why,"2,5",Mended', "2.5"), ('cleo,why,"0,5","Ask, next time"', "0.5")):
+        (graded / "grades-by-hand.csv").write_text(f"{rest}{row}\n")
+        done, _ = grading(graded / "handed-in")
+        assert done.returncode == 0, done.stderr
+        opened_again(page, ada="2", ben="3", cleo=now)
+    assert sorted(row[:3] for row in saved(page)[1][1:]) == [
+        ["ada", "why", "2"],
+        ["ben", "why", "3"],
+        ["cleo", "why", "0,5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sign", "typed"),
+    [(",", "1.5"), (";", "1,5"), ("\t", "1.5")],
+    ids=["comma", "semicolon", "tab"],
+)
+def test_the_saved_table_is_the_one_that_is_there_but_for_what_was_typed(
+    browser, graded, sign, typed
+):
+    """Whichever sign is between its columns, and however points and comments are written."""
+    table = graded / "grades-by-hand.csv"
+    rows = [
+        ["learner", "question", "points", "comment"],
+        ["gone"],
+        ["cleo", "why", "2,50", 'Ask, "next"; time\tor\nlater', "a column of my own"],
+        ["ada", "why", "", ""],
+    ]
+    gradebook.write_table(table, rows, sign)
+    done, _ = grading(graded / "handed-in")
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page()
+    page.goto((graded / "grades-words.html").as_uri())
+    assert points(page) == {"ada": "", "ben": "", "cleo": "2.50"}
+    assert saved_bytes(page) == (table.name, table.read_bytes())
+    page.get_by_label("Points").nth(articles(page).index("ada")).fill("1.5")
+    opened_again(page, ada="1.5", ben="", cleo="2.50")
+    rows[3][2] = typed
+    gradebook.write_table(table, [*rows, ["ben", "why", "", ""]], sign)
+    assert saved_bytes(page) == (table.name, table.read_bytes())
+    page.close()
 
 
 def test_an_answer_runs_nothing_and_closes_no_script(browser, tmp_path):
@@ -162,7 +230,13 @@ def test_a_file_of_other_questions_is_refused(graded):
     assert "it lacks why (3 points), which the assignment has" in done.stderr
 
 
-def test_a_question_of_many_points_has_a_field_and_no_buttons(tmp_path):
-    many = list(words.one("Answer", ["<p>So.</p>"], 40, 0, {}))
-    assert "<button" not in "".join(many) and 'max="40"' in "".join(many)
-    assert "".join(words.one("Answer", [], ASKED.open["why"], 0, {})).count("<button") == 4
+def test_a_question_of_many_points_has_a_field_and_no_buttons_and_nobody_is_told_to_press_one():
+    many = words.buttons(40, {})
+    one = "".join(words.one("Answer", ["<p>So.</p>"], 40, 0, many))
+    assert "<button" not in one and 'max="40"' in one
+    few = words.buttons(ASKED.open["why"], {})
+    assert "".join(words.one("Answer", [], ASKED.open["why"], 0, few)).count("<button") == 4
+    told = ["".join(words.introduction(Path("w.csv"), bool(keys), False)) for keys in (few, many)]
+    assert ["Press a digit" in text for text in told] == [True, False]
+    assert "half points and comments can be typed" in told[0]
+    assert "without names. Points and comments can be typed" in told[1]

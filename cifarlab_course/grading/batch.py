@@ -111,7 +111,8 @@ def grade(
     the table of what a person enters (`by_hand`), whose points differ from those that `out` held
     before, a page on the whole class, one of all answers in words and one for each learner.
 
-    The learner `again` is graded anew. `jobs` pages are written at a time (one for each processor).
+    The learner `again` is graded anew, all notebooks if the best shall count. `jobs` pages are
+    written at a time (one for each processor).
 
     Raises: OSError if a table can't be written. And what `grade.grade` raises.
     """
@@ -125,13 +126,14 @@ def grade(
     if again and again not in names:
         raise ValueError(f"--again {again!r}: no submission is of that learner.")
     again = members.get(again, again)
+    anew = {rival.learner.name for rival in handed.rivals.get(again, [])} or {again}
     entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
     kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
 
     right = grading.references(assignment)
 
     def graded(submissions: Collection[Submission]) -> dict[str, Result]:
-        return grading.grade([*submissions], assignment, right, kept, crew, again=again)
+        return grading.grade([*submissions], assignment, right, kept, crew, again=anew)
 
     submissions = handed.submissions | best(handed, graded)
     results = graded(submissions.values())
@@ -171,6 +173,7 @@ def grade(
             gradebook.beside(out, "words.html"),
             by_hand(out),
             to_give,
+            entries.sign,
             said,
             assignment,
             handed.asked,

@@ -142,7 +142,8 @@ def so_far(row: Row, assignment: Assignment) -> str:
     """The points, and of how many: those that wait for a person are not among them."""
     waiting = sum(assignment.most[name] for name in row.waiting)
     settled = counted(sum(assignment.most.values()) - waiting)
-    later = f" so far; {counted(waiting)} more are still to be graded" if waiting else ""
+    are = "is" if waiting == 1 else "are"
+    later = f" so far; {waiting:g} more {are} still to be graded" if waiting else ""
     return f"{row.total:g} of {settled}{later}."
 
 

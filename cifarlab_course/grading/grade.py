@@ -231,8 +231,15 @@ def check_secret(folders: Iterable[Folder], secret: str) -> None:
 def assignment_of(folders: Iterable[Folder], secret: str) -> Assignment:
     """The assignment that most learners' notebooks name in their "# assignment:" line.
 
-    Raises: ValueError if none was made with this secret, or two are named as often.
+    Raises: ValueError if no notebook can be read, none was made with this secret, or two are named
+    as often.
     """
+    folders = list(folders)
+    if folders and not any(folder.candidates for folder in folders):
+        worst = max(folders, key=lambda folder: folder.notebooks)
+        raise ValueError(
+            f"No notebook can be read. {worst.learner.name}: {'; '.join(worst.reasons)}."
+        )
     votes: Counter[str] = Counter()
     for folder in folders:
         votes.update({line for candidate in folder.candidates for line in candidate.lines})
@@ -559,11 +566,11 @@ def grade(
     kept: Kept,
     crew: Crew,
     *,
-    again: str = "",
+    again: Container[str] = (),
 ) -> dict[str, Result]:
     """The result of each learner, from the file of results or newly graded by the `crew`.
 
-    Graded anew is whoever is called `again`, and what ran into the limit of time: such a result is
+    Graded anew is whose name is in `again`, and what ran into the limit of time: such a result is
     not kept, for a busy machine may be to blame.
 
     Raises: NotStarted, after the others have been graded, if a sandbox did not start;
@@ -577,7 +584,7 @@ def grade(
         return hashlib.sha256(settings + digest.encode()).hexdigest()
 
     def is_in(known: Container[str], submission: Submission) -> bool:
-        return key(submission.digest) in known and submission.learner.name != again
+        return key(submission.digest) in known and submission.learner.name not in again
 
     def one(submission: Submission) -> Result:
         if submission.path is None:

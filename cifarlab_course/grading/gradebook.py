@@ -33,7 +33,7 @@ class Entries(NamedTuple):
 
 
 def read_by_hand(path: Path, learners: Collection[str], most: Mapping[str, int]) -> Entries:
-    """What a person entered. Rows without points of learners who are gone are kept and ignored.
+    """What a person entered. A row of who is gone is kept and, without points or comment, ignored.
 
     Raises: ValueError that names each row and what is wrong with it.
     """

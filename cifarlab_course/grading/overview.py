@@ -47,7 +47,7 @@ def write(
     for number, (name, most) in enumerate(assignment.open.items(), len(assignment.exercises) + 1):
         lines.append(f"<h2>{number}. {IN_WORDS}: {html.escape(name)}</h2>")
         lines += by_hand([row.points[name] for row in rows.values()], most)
-    title = html.escape(f"{path.stem}: {len(rows)} learners, {len(read)} notebooks graded")
+    title = html.escape(f"{path.stem}. Learners: {len(rows)}, notebooks graded: {len(read)}")
     with replacing(path) as temporary:
         text = PAGE.format(title=title, body="\n".join(lines))
         temporary.write_text(text, encoding="utf-8", errors="replace")
@@ -69,7 +69,7 @@ def points(rows: Mapping[str, Row], assignment: Assignment) -> Iterator[str]:
     totals = sorted(row.total for row in rows.values() if not row.waiting)
     most = sum(assignment.most.values())
     if waiting := len(rows) - len(totals):
-        yield f"<p>{waiting} wait for points by hand and are not counted here.</p>"
+        yield f"<p>Learners who wait for points by hand, and are not counted here: {waiting}.</p>"
     if not totals:
         return
     yield (
@@ -98,7 +98,8 @@ def checks(exercise: Exercise, results: Mapping[str, Result]) -> Iterator[str]:
         lines.append(((html.escape(check.name), f"{passed} of {len(own)}"), share))
         messages = Counter(mark.told[:LONGEST] for mark in own if mark.told)
         for message, count in messages.most_common(MESSAGES):
-            heard.append(f"<li>{check.name}, {count} times: {html.escape(message)}</li>")
+            often = "once" if count == 1 else f"{count} times"
+            heard.append(f"<li>{check.name}, {often}: {html.escape(message)}</li>")
     yield from table("Checks", ["check", "passed"], lines)
     if heard:
         yield "<p>What those heard who did not pass:</p>"
@@ -128,7 +129,7 @@ def by_hand(given: Sequence[float | None], most: int) -> Iterator[str]:
     """The points that a person gave for an answer in words."""
     there = [points for points in given if points is not None]
     if waiting := len(given) - len(there):
-        yield f"<p>{waiting} wait for points.</p>"
+        yield f"<p>Waiting for points: {waiting}.</p>"
     counts = Counter(there)
     lines = [
         ((f"{points:g} of {counted(most)}", str(count)), count / max(counts.values()))

@@ -33,6 +33,8 @@ OURS = ("answer", "check", "open", "question")  # in metadata: what a cell was h
 
 # Which exercises and open questions, and a code that only the secret gives.
 LINE = re.compile(r"# assignment: (?P<items>[a-z0-9: -]+) (?P<code>[0-9a-f]{16}) \(keep this line")
+# The line by which an open answer is known, as it was handed out: it is none of the answer.
+KNOWN_BY = re.compile(r"^`open: [a-z0-9-]+ \(\d+ points?; keep this line\)`[ \t]*$", re.MULTILINE)
 EMBEDDED = re.compile(r"data:(image/[a-z+]{3,7});base64,([A-Za-z0-9+/=]+)")
 
 
@@ -130,7 +132,7 @@ def shown(cell: dict) -> list[str]:
     """A cell as HTML, in parts: Markdown as it was meant, code with what it printed and drew."""
     source = source_of(cell)
     if cell.get("cell_type") == "markdown":
-        return markdown(source, attached(cell))
+        return markdown(KNOWN_BY.sub("", source), attached(cell))
     outputs = listed(cell, "outputs")[:100]
     return [verbatim(source), *(part for output in outputs for part in result(output))]
 

@@ -1,6 +1,6 @@
 """Say, before anything is graded, how what was handed in was read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cifarlab_course.grading.archive import Note
@@ -15,14 +15,24 @@ MOST = 20  # names in a cell
 
 
 def table(
-    submissions: Mapping[str, Submission], handed: HandedIn, notes: Iterable[Note]
+    submissions: Mapping[str, Submission],
+    rivals: Mapping[str, Sequence[Submission]],
+    handed: HandedIn,
+    notes: Iterable[Note],
 ) -> list[list[str]]:
-    """A row for each learner, and one for whatever else lay there or came in an odd way."""
+    """A row for each learner, and one for whatever else lay there or came in an odd way.
+
+    Of `rivals` the best counts, which is not known yet.
+    """
     rows = []
     for name, submission in submissions.items():
         learner, path = submission.learner, submission.path
         counts = within(learner, path) if path else ""
-        others = ", ".join(submission.others[:MOST]) + ", …" * (len(submission.others) > MOST)
+        left = submission.others
+        if own := rivals.get(name):
+            counts = "the best"
+            left = tuple(other for other in left if all(other in each.others for each in own))
+        others = ", ".join(left[:MOST]) + ", …" * (len(left) > MOST)
         said = [submission.reason] * bool(submission.reason) + list(submission.flags)
         if learner.members:
             said.append(f"members: {', '.join(member.name for member in learner.members)}")

@@ -39,6 +39,7 @@ def write(
     path: Path,
     table: Path,
     rows: Sequence[Sequence[str]],
+    sign: str,
     words: Mapping[tuple[str, str], list[str]],
     assignment: Assignment,
     asked: Mapping[str, Open],
@@ -46,13 +47,15 @@ def write(
     """Write the page of the answers `words`, as HTML by learner and question.
 
     `rows` are those of the `table` of what a person enters: one for each answer, perhaps others.
+    It is saved as it is there, with this `sign` between columns.
     Of a question that was `asked` in these words, its text stands there, and its rubric's levels.
 
     Raises: OSError if it can't be written.
     """
-    places = {(row[0], row[1]): number for number, row in enumerate(rows)}
+    places = {tuple(row[:2]): number for number, row in enumerate(rows)}
     worth = {name: levels(question) for name, question in asked.items()}
-    lines = [STYLE, *introduction(table, any(worth.values()))]
+    keys = {name: buttons(most, worth.get(name, {})) for name, most in assignment.open.items()}
+    lines = [STYLE, *introduction(table, any(keys.values()), any(worth.values()))]
     for name, most in assignment.open.items():
         own = [(learner, cells) for (learner, question), cells in words.items() if question == name]
         own.sort(key=lambda pair: hashlib.sha256(f"{name} {pair[0]}".encode()).digest())
@@ -61,9 +64,9 @@ def write(
             lines += told(asked[name])
         for number, (learner, cells) in enumerate(own, start=1):
             title, row = f"Answer {number} of {len(own)}", places[learner, name]
-            lines += one(title, cells, most, row, worth.get(name, {}))
+            lines += one(title, cells, most, row, keys[name])
     data = json.dumps(
-        {"rows": [[*row, "", ""][:4] for row in rows], "header": HEADER, "file": table.name}
+        {"rows": [*map(list, rows)], "header": HEADER, "file": table.name, "sign": sign}
     ).replace("<", "\\u003c")
     script = SCRIPT.read_text(encoding="utf-8")
     lines.append(f'<script type="application/json" id="table">{data}</script>')
@@ -98,12 +101,24 @@ def told(question: Open) -> Iterator[str]:
         yield f"<details><summary>The rubric</summary>{rubric}</details>"
 
 
-def introduction(table: Path, by_level: bool) -> Iterator[str]:
+def buttons(most: int, worth: Mapping[str, float]) -> dict[str, tuple[float, str]]:
+    """The points and the words of each button of a question, by the key that presses it.
+
+    There is one for each level, if they are `worth` something; else, if these are few, for each
+    point.
+    """
+    if worth:
+        return {level: (points, f"Level {level}: {points:g}") for level, points in worth.items()}
+    return {str(points): (points, str(points)) for points in range(most + 1) if most <= BUTTONS}
+
+
+def introduction(table: Path, by_key: bool, by_level: bool) -> Iterator[str]:
     """What to do here, and the buttons that stay in sight."""
     digit = "the digit of a level" if by_level else "a digit"
+    press = f"Press {digit} while an answer is framed, and the next one is; half points"
     yield (
-        f"<p>Answers come question by question, shuffled, without names. Press {digit} while an "
-        "answer is framed, and the next one is; half points and comments can be typed. All stays "
+        "<p>Answers come question by question, shuffled, without names. "
+        f"{press if by_key else 'Points'} and comments can be typed. All stays "
         f"in this browser. In the end save the table as <code>{html.escape(table.name)}</code>, "
         "over the one that is there, and grade again.</p>"
     )
@@ -112,19 +127,14 @@ def introduction(table: Path, by_level: bool) -> Iterator[str]:
 
 
 def one(
-    title: str, cells: list[str], most: int, row: int, worth: Mapping[str, float]
+    title: str, cells: list[str], most: int, row: int, keys: Mapping[str, tuple[float, str]]
 ) -> Iterator[str]:
-    """An answer, and where its points are given: by levels, if they are `worth` something."""
+    """An answer, and where its points are given: by `keys`, if it has `buttons`."""
     yield f'<article tabindex="0" data-row="{row}" aria-label="{title}"><h3>{title}</h3>'
     yield from answer("", cells)
     yield "<p>"
-    for level, points in worth.items():
-        yield (
-            f'<button type="button" data-key="{level}" value="{points:g}">'
-            f"Level {level}: {points:g}</button>"
-        )
-    for points in range(most + 1) if most <= BUTTONS and not worth else ():
-        yield f'<button type="button" data-key="{points}" value="{points}">{points}</button>'
+    for key, (points, words) in keys.items():
+        yield f'<button type="button" data-key="{key}" value="{points:g}">{words}</button>'
     yield f'<label>Points <input class="points" type="number" min="0" max="{most}" step="0.5">'
     yield "</label></p>"
     yield '<label>Comment <textarea class="comment" rows="2"></textarea></label></article>'
