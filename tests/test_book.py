@@ -295,6 +295,11 @@ def test_without_scripts_a_sentence_stands_in_for_a_figure(visit):
     expect(page.locator("cifarlab-convolution-stepper")).to_contain_text("it needs a script")
 
 
+def test_what_stands_in_for_a_figure_is_no_wider_than_a_small_screen(visit):
+    page = visit(PLAY, viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_the_api_leads_from_what_a_lesson_teaches_to_the_lesson():
     page = (HTML / "book/api.html").read_text(encoding="utf-8")
     article = page.partition("<article")[2].partition("</article>")[0]
@@ -318,6 +323,35 @@ def test_the_buttons_of_the_header_show_that_the_keyboard_is_on_them(visit, sche
             "(each) => ((look) => [look.outlineStyle, look.outlineWidth])(getComputedStyle(each))"
         )
         assert (style, width) == ("solid", "2px"), button.get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("path", [LESSON, "book/practice/03-receptive-fields.html"])
+def test_the_ring_around_what_is_folded_is_not_cut_and_a_voice_says_its_words(visit, path):
+    page = visit(path)
+    page.keyboard.press("Tab")
+    found = page.locator("article summary:visible")
+    assert found.count() > 3
+    for summary in found.all():
+        summary.focus()
+        style, width, offset = summary.evaluate(
+            """(each) => ((look) => [look.outlineStyle, look.outlineWidth, look.outlineOffset])(
+                getComputedStyle(each))"""
+        )
+        assert (style, width) == ("solid", "2px")
+        cut = summary.evaluate("(each) => getComputedStyle(each.parentElement).overflow")
+        assert cut == "visible" or offset == "-2px", summary.inner_text()
+        assert summary.get_attribute("aria-label") is None
+
+
+def test_the_skip_link_leads_to_the_text_and_the_logo_is_in_a_landmark(visit):
+    page = visit(LESSON)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article') !== null")
+    home = page.get_by_role("navigation", name="Home")
+    expect(home.get_by_role("link", name="CIFAR Lab, home")).to_have_count(1)
 
 
 def test_what_is_copied_is_the_command_without_its_prompt(visit):
