@@ -354,6 +354,15 @@ def test_the_skip_link_leads_to_the_text_and_the_logo_is_in_a_landmark(visit):
     expect(home.get_by_role("link", name="CIFAR Lab, home")).to_have_count(1)
 
 
+def test_no_line_ends_between_a_number_and_its_per_cent():
+    found = []
+    for path in PAGES:
+        text = (HTML / path).read_text(encoding="utf-8").partition("<article")[2]
+        text = re.sub(r"<(pre|code|script|dl)\b.*?</\1>", "", text, flags=re.DOTALL)
+        found += re.findall(r"(?:<p>|<li>|<td>|<h\d>)[^<]*\d[ \n]%[^<]*", text)
+    assert found == []
+
+
 def test_what_is_copied_is_the_command_without_its_prompt(visit):
     page = visit(LIVE)
     page.evaluate(
