@@ -377,6 +377,24 @@ def test_what_is_copied_is_the_command_without_its_prompt(visit):
     assert page.evaluate("window.copied").startswith(".venv/bin/course export")
 
 
+def test_what_is_copied_is_the_command_without_its_answer_and_outputs_have_no_button(visit):
+    page = visit("book/teach/grading.html")
+    page.evaluate(
+        """() => addEventListener("copy", () => {
+            window.copied = document.activeElement.value ?? getSelection().toString();
+        })"""
+    )
+    block = page.locator(".highlight-console", has_text="Secret:").first
+    block.hover()
+    block.locator("button.copybtn").click()
+    copied = page.evaluate("window.copied")
+    assert copied and "Secret" not in copied
+    page.goto((HTML / LESSON).as_uri())
+    expect(page.locator(".cell_input button.copybtn").first).to_be_attached()
+    assert page.locator(".cell_output pre").count() > 3
+    expect(page.locator(".cell_output button.copybtn")).to_have_count(0)
+
+
 @pytest.mark.parametrize("path", WITH_PICTURES)
 def test_a_page_loads_no_script_of_icons_no_search_index_and_pictures_as_they_come(path):
     text = (HTML / path).read_text(encoding="utf-8")
