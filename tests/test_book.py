@@ -645,6 +645,13 @@ SEARCHED = {
     "normalize": ["lessons/01"],
     "atrous": ["lessons/04"],
     "mobilenet": ["lessons/05"],
+    "padding": ["lessons/02"],
+    "stride": ["lessons/02"],
+    "vscode": ["book/how-to-study"],
+    "VS Code": ["book/how-to-study"],
+    "windows": ["book/how-to-study"],
+    "python version": ["book/how-to-study"],
+    "hand in": ["book/how-to-study"],
 }
 
 
