@@ -727,6 +727,8 @@ def test_a_link_to_a_page_shows_its_title_its_words_and_the_card(path):
     owner, name = configuration["repository"]["url"].split("/")[-2:]
     site = f"https://{owner}.github.io/{name}/"
     assert head["og:url"] == site + path
+    text = (HTML / path).read_text(encoding="utf-8")
+    assert re.findall(r'<link rel="canonical" href="([^"]*)"', text) == [site + path]
     assert head["og:site_name"] == "CIFAR Lab" and len(head["og:title"]) > 2
     assert head["og:description"] == head["description"]
     assert head["twitter:card"] == "summary_large_image"
