@@ -92,8 +92,8 @@ def figure(page: Page, name: str) -> Locator:
 
 
 def status(shown: Locator) -> Locator:
-    """What a figure says aloud."""
-    return shown.get_by_role("status")
+    """What a figure says, in the line that is read; a voice waits until that rests."""
+    return shown.locator(".said, [role=status]:not(.spoken)")
 
 
 def barriers(page: Page) -> Iterator[str]:
@@ -801,14 +801,32 @@ def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
 
 def test_on_paper_a_figure_is_unfolded_and_nothing_of_it_is_cut(visit):
     page = visit(PLAY)
-    folded = figure(page, "run-browser").locator("details").first
+    numbers = figure(page, "run-browser").locator("details")
+    numbers.evaluate("(each) => addEventListener('beforeprint', () => { window.long = each.open })")
+    folded = figure(page, "designer").locator("details").first
     folded.evaluate("(each) => addEventListener('beforeprint', () => { window.seen = each.open })")
     page.pdf()
     assert page.evaluate("window.seen")
+    assert not page.evaluate("window.long")  # a line for each epoch
     assert not folded.evaluate("(each) => each.open")
     page.emulate_media(media="print")
     table = figure(page, "receptive-field-explorer").locator(".scroll")
     expect(table).to_have_css("max-height", "none")
+
+
+def test_on_paper_the_maps_inside_a_network_are_drawn(visit):
+    shown = figure(visit(LIVE), "live-predictions")
+    expect(status(shown)).not_to_be_empty()
+    maps = shown.locator("details.inside .maps > *")
+    maps.page.evaluate(
+        """() => addEventListener("beforeprint", () => {
+            const { shadowRoot } = document.querySelector("cifarlab-live-predictions");
+            window.maps = shadowRoot.querySelectorAll("details.inside .maps > *").length;
+        })"""
+    )
+    expect(maps).to_have_count(0)
+    maps.page.pdf()
+    assert maps.page.evaluate("window.maps") > 3
 
 
 # ------------------------------------------------------------------------------------- quiz
@@ -894,8 +912,29 @@ def test_the_stepper_fills_in_size_and_cost(visit):
     stepper.get_by_role("slider", name="groups", exact=True).focus()
     page.keyboard.press("ArrowRight")
     expect(stepper).to_contain_text("4 · (4 / 2) · 3² = 72")
+    page.keyboard.press("ArrowRight")  # over 3, which cannot share 4 channels
+    expect(stepper).to_contain_text("4 · (4 / 4) · 3² = 36")
+    stepper.get_by_role("slider", name="out channels", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    expect(status(stepper)).to_contain_text("3 groups cannot share 4 channels in")
+    expect(stepper).to_contain_text("5 · (4 / 1) · 3² = 180")
+    expect(stepper.get_by_role("slider", name="groups", exact=True)).to_have_value("1")
+
+
+def test_what_cannot_be_leaves_the_boards_of_the_stepper_where_they_are(visit):
+    """Kernel 5 with dilation 4 reaches 17 pixels of 7 + 2, and the padding ends at 4."""
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    stepper.get_by_role("slider", name="kernel", exact=True).press("End")
+    below = stepper.get_by_role("button", name="Step").bounding_box()
+    dilation = stepper.get_by_role("slider", name="dilation", exact=True)
+    dilation.press("End")
+    expect(status(stepper)).to_contain_text("Dilate less, or take a smaller kernel.")
+    expect(stepper.locator(".boards")).to_have_css("opacity", "0.4")
+    assert stepper.get_by_role("button", name="Step").bounding_box() == below
+    assert list(barriers(page)) == []
+    dilation.press("Home")
+    expect(stepper.locator(".boards")).to_have_css("opacity", "1")
+    expect(stepper.get_by_role("gridcell", name="Output 4, 4")).to_be_visible()
 
 
 def test_the_stepper_steps_round_all_outputs_plays_and_pauses(visit):
@@ -943,6 +982,29 @@ def test_in_a_theme_of_high_contrast_cells_and_bars_keep_their_colours(visit):
     assert len(set(map(colour, pixels))) == 2
     bar = figure(page, "dense-dilated-separable").locator(".bar").first
     assert colour(bar) != colour(bar.locator("div"))
+    pixel = figure(page, "receptive-field-explorer").locator(".pixel").first
+    assert colour(pixel, "fill") == page.evaluate(
+        """() => {
+            const probe = document.body.appendChild(document.createElement("p"));
+            probe.style.color = "Highlight";
+            return getComputedStyle(probe).color;
+        }"""
+    )
+    words = visit("book/welcome.html", forced_colors="active").locator("figure.dilation text").first
+    assert colour(words, "fill") == colour(words.locator("xpath=ancestor::figure"), "color")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_three_digits_of_a_slider_stand_on_one_line(visit, width):
+    page = visit(PLAY, viewport={"width": width, "height": 800})
+    for name in ("run-browser", "dense-dilated-separable", "convolution-stepper"):
+        for value in figure(page, name).locator(".sliders b").all():
+            value.evaluate("(each) => { each.textContent = '150'; }")
+            height, line, over = value.evaluate(
+                """(each) => [each.offsetHeight, parseFloat(getComputedStyle(each).lineHeight),
+                    each.scrollWidth - each.clientWidth]"""
+            )
+            assert height < 1.5 * line and over <= 0, name
 
 
 def test_who_wants_less_motion_is_not_offered_to_play(visit):
@@ -1024,7 +1086,9 @@ def test_the_explorer_keeps_the_layer_that_it_shows_in_sight(visit):
         choose.select_option(label=name)
         box = explorer.locator(".scroll").bounding_box()
         line = explorer.locator("tr.picked").bounding_box()
-        assert box["y"] - 1 <= line["y"], name
+        head = explorer.locator("thead th").first.bounding_box()
+        assert abs(head["y"] - box["y"]) < 2  # the names of the columns stay
+        assert head["y"] + head["height"] - 1 <= line["y"], name
         assert line["y"] + line["height"] <= box["y"] + box["height"] + 1, name
 
 
@@ -1514,8 +1578,8 @@ class TestLivePredictions:
         demo = figure(visit(LIVE), "live-predictions")
         demo.get_by_role("button", name="Use the camera").click()
         expect(status(demo)).to_have_text(
-            "The camera was not allowed. Allow it beside the page's address, or choose a picture "
-            "instead."
+            "The camera was not allowed. Allow it beside the page\N{RIGHT SINGLE QUOTATION MARK}s "
+            "address, or choose a picture instead."
         )
         expect(demo.locator("video")).to_be_hidden()
 
