@@ -2369,6 +2369,21 @@ def test_the_right_choice_stands_in_no_place_that_one_could_guess():
     assert shares.min() > 0.25 and shares.max() < 0.42
 
 
+def test_the_right_choice_is_not_known_by_its_length():
+    """By chance about a third would be the longest, or as long as another."""
+    questions = [
+        each
+        for path in sorted(figures.QUIZZES.glob("*"))
+        for each in figures.quiz(path.stem).parameters["questions"]
+    ]
+    longest = [
+        len(next(each["choice"] for each in question["choices"] if each["right"]))
+        == max(len(each["choice"]) for each in question["choices"])
+        for question in questions
+    ]
+    assert np.mean(longest) < 0.45
+
+
 def test_a_quiz_is_read_as_written():
     assert figures.read_quiz(
         "topic", "\n" + QUESTION + "\n# A `b`?\n\n? `a | b`?\n- no | a | b\n+ é | 1 + 1"
