@@ -98,6 +98,10 @@ def status(shown: Locator) -> Locator:
 
 def barriers(page: Page) -> Iterator[str]:
     """What axe calls serious or critical: the rule, and where."""
+    # What is just being faded in would be too pale.
+    page.evaluate(
+        "Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => 0)"
+    )
     options = {"preload": False, "resultTypes": ["violations"]}  # preload asks for the style again
     for each in Axe().run(page, options=options).response["violations"]:
         if each["impact"] in ("serious", "critical"):
