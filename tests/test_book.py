@@ -92,12 +92,16 @@ def figure(page: Page, name: str) -> Locator:
 
 
 def status(shown: Locator) -> Locator:
-    """What a figure says aloud."""
-    return shown.get_by_role("status")
+    """What a figure says, in the line that is read; a voice waits until that rests."""
+    return shown.locator(".said, [role=status]:not(.spoken)")
 
 
 def barriers(page: Page) -> Iterator[str]:
     """What axe calls serious or critical: the rule, and where."""
+    # What is just being faded in would be too pale.
+    page.evaluate(
+        "Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => 0)"
+    )
     options = {"preload": False, "resultTypes": ["violations"]}  # preload asks for the style again
     for each in Axe().run(page, options=options).response["violations"]:
         if each["impact"] in ("serious", "critical"):
@@ -295,6 +299,11 @@ def test_without_scripts_a_sentence_stands_in_for_a_figure(visit):
     expect(page.locator("cifarlab-convolution-stepper")).to_contain_text("it needs a script")
 
 
+def test_what_stands_in_for_a_figure_is_no_wider_than_a_small_screen(visit):
+    page = visit(PLAY, viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_the_api_leads_from_what_a_lesson_teaches_to_the_lesson():
     page = (HTML / "book/api.html").read_text(encoding="utf-8")
     article = page.partition("<article")[2].partition("</article>")[0]
@@ -320,6 +329,44 @@ def test_the_buttons_of_the_header_show_that_the_keyboard_is_on_them(visit, sche
         assert (style, width) == ("solid", "2px"), button.get_attribute("aria-label")
 
 
+@pytest.mark.parametrize("path", [LESSON, "book/practice/03-receptive-fields.html"])
+def test_the_ring_around_what_is_folded_is_not_cut_and_a_voice_says_its_words(visit, path):
+    page = visit(path)
+    page.keyboard.press("Tab")
+    found = page.locator("article summary:visible")
+    assert found.count() > 3
+    for summary in found.all():
+        summary.focus()
+        style, width, offset = summary.evaluate(
+            """(each) => ((look) => [look.outlineStyle, look.outlineWidth, look.outlineOffset])(
+                getComputedStyle(each))"""
+        )
+        assert (style, width) == ("solid", "2px")
+        cut = summary.evaluate("(each) => getComputedStyle(each.parentElement).overflow")
+        assert cut == "visible" or offset == "-2px", summary.inner_text()
+        assert summary.get_attribute("aria-label") is None
+
+
+def test_the_skip_link_leads_to_the_text_and_the_logo_is_in_a_landmark(visit):
+    page = visit(LESSON)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article') !== null")
+    home = page.get_by_role("navigation", name="Home")
+    expect(home.get_by_role("link", name="CIFAR Lab, home")).to_have_count(1)
+
+
+def test_no_line_ends_between_a_number_and_its_per_cent():
+    found = []
+    for path in PAGES:
+        text = (HTML / path).read_text(encoding="utf-8").partition("<article")[2]
+        text = re.sub(r"<(pre|code|script|dl)\b.*?</\1>", "", text, flags=re.DOTALL)
+        found += re.findall(r"(?:<p>|<li>|<td>|<h\d>)[^<]*\d[ \n]%[^<]*", text)
+    assert found == []
+
+
 def test_what_is_copied_is_the_command_without_its_prompt(visit):
     page = visit(LIVE)
     page.evaluate(
@@ -332,6 +379,24 @@ def test_what_is_copied_is_the_command_without_its_prompt(visit):
     block.hover()
     block.locator("button.copybtn").click()
     assert page.evaluate("window.copied").startswith(".venv/bin/course export")
+
+
+def test_what_is_copied_is_the_command_without_its_answer_and_outputs_have_no_button(visit):
+    page = visit("book/teach/grading.html")
+    page.evaluate(
+        """() => addEventListener("copy", () => {
+            window.copied = document.activeElement.value ?? getSelection().toString();
+        })"""
+    )
+    block = page.locator(".highlight-console", has_text="Secret:").first
+    block.hover()
+    block.locator("button.copybtn").click()
+    copied = page.evaluate("window.copied")
+    assert copied and "Secret" not in copied
+    page.goto((HTML / LESSON).as_uri())
+    expect(page.locator(".cell_input button.copybtn").first).to_be_attached()
+    assert page.locator(".cell_output pre").count() > 3
+    expect(page.locator(".cell_output button.copybtn")).to_have_count(0)
 
 
 @pytest.mark.parametrize("path", WITH_PICTURES)
@@ -584,6 +649,13 @@ SEARCHED = {
     "normalize": ["lessons/01"],
     "atrous": ["lessons/04"],
     "mobilenet": ["lessons/05"],
+    "padding": ["lessons/02"],
+    "stride": ["lessons/02"],
+    "vscode": ["book/how-to-study"],
+    "VS Code": ["book/how-to-study"],
+    "windows": ["book/how-to-study"],
+    "python version": ["book/how-to-study"],
+    "hand in": ["book/how-to-study"],
 }
 
 
@@ -659,6 +731,8 @@ def test_a_link_to_a_page_shows_its_title_its_words_and_the_card(path):
     owner, name = configuration["repository"]["url"].split("/")[-2:]
     site = f"https://{owner}.github.io/{name}/"
     assert head["og:url"] == site + path
+    text = (HTML / path).read_text(encoding="utf-8")
+    assert re.findall(r'<link rel="canonical" href="([^"]*)"', text) == [site + path]
     assert head["og:site_name"] == "CIFAR Lab" and len(head["og:title"]) > 2
     assert head["og:description"] == head["description"]
     assert head["twitter:card"] == "summary_large_image"
@@ -731,14 +805,32 @@ def test_a_figure_on_paper_shows_its_state_and_no_controls(visit):
 
 def test_on_paper_a_figure_is_unfolded_and_nothing_of_it_is_cut(visit):
     page = visit(PLAY)
-    folded = figure(page, "run-browser").locator("details").first
+    numbers = figure(page, "run-browser").locator("details")
+    numbers.evaluate("(each) => addEventListener('beforeprint', () => { window.long = each.open })")
+    folded = figure(page, "designer").locator("details").first
     folded.evaluate("(each) => addEventListener('beforeprint', () => { window.seen = each.open })")
     page.pdf()
     assert page.evaluate("window.seen")
+    assert not page.evaluate("window.long")  # a line for each epoch
     assert not folded.evaluate("(each) => each.open")
     page.emulate_media(media="print")
     table = figure(page, "receptive-field-explorer").locator(".scroll")
     expect(table).to_have_css("max-height", "none")
+
+
+def test_on_paper_the_maps_inside_a_network_are_drawn(visit):
+    shown = figure(visit(LIVE), "live-predictions")
+    expect(status(shown)).not_to_be_empty()
+    maps = shown.locator("details.inside .maps > *")
+    maps.page.evaluate(
+        """() => addEventListener("beforeprint", () => {
+            const { shadowRoot } = document.querySelector("cifarlab-live-predictions");
+            window.maps = shadowRoot.querySelectorAll("details.inside .maps > *").length;
+        })"""
+    )
+    expect(maps).to_have_count(0)
+    maps.page.pdf()
+    assert maps.page.evaluate("window.maps") > 3
 
 
 # ------------------------------------------------------------------------------------- quiz
@@ -824,8 +916,29 @@ def test_the_stepper_fills_in_size_and_cost(visit):
     stepper.get_by_role("slider", name="groups", exact=True).focus()
     page.keyboard.press("ArrowRight")
     expect(stepper).to_contain_text("4 · (4 / 2) · 3² = 72")
+    page.keyboard.press("ArrowRight")  # over 3, which cannot share 4 channels
+    expect(stepper).to_contain_text("4 · (4 / 4) · 3² = 36")
+    stepper.get_by_role("slider", name="out channels", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    expect(status(stepper)).to_contain_text("3 groups cannot share 4 channels in")
+    expect(stepper).to_contain_text("5 · (4 / 1) · 3² = 180")
+    expect(stepper.get_by_role("slider", name="groups", exact=True)).to_have_value("1")
+
+
+def test_what_cannot_be_leaves_the_boards_of_the_stepper_where_they_are(visit):
+    """Kernel 5 with dilation 4 reaches 17 pixels of 7 + 2, and the padding ends at 4."""
+    page = visit(PLAY)
+    stepper = figure(page, "convolution-stepper")
+    stepper.get_by_role("slider", name="kernel", exact=True).press("End")
+    below = stepper.get_by_role("button", name="Step").bounding_box()
+    dilation = stepper.get_by_role("slider", name="dilation", exact=True)
+    dilation.press("End")
+    expect(status(stepper)).to_contain_text("Dilate less, or take a smaller kernel.")
+    expect(stepper.locator(".boards")).to_have_css("opacity", "0.4")
+    assert stepper.get_by_role("button", name="Step").bounding_box() == below
+    assert list(barriers(page)) == []
+    dilation.press("Home")
+    expect(stepper.locator(".boards")).to_have_css("opacity", "1")
+    expect(stepper.get_by_role("gridcell", name="Output 4, 4")).to_be_visible()
 
 
 def test_the_stepper_steps_round_all_outputs_plays_and_pauses(visit):
@@ -873,6 +986,29 @@ def test_in_a_theme_of_high_contrast_cells_and_bars_keep_their_colours(visit):
     assert len(set(map(colour, pixels))) == 2
     bar = figure(page, "dense-dilated-separable").locator(".bar").first
     assert colour(bar) != colour(bar.locator("div"))
+    pixel = figure(page, "receptive-field-explorer").locator(".pixel").first
+    assert colour(pixel, "fill") == page.evaluate(
+        """() => {
+            const probe = document.body.appendChild(document.createElement("p"));
+            probe.style.color = "Highlight";
+            return getComputedStyle(probe).color;
+        }"""
+    )
+    words = visit("book/welcome.html", forced_colors="active").locator("figure.dilation text").first
+    assert colour(words, "fill") == colour(words.locator("xpath=ancestor::figure"), "color")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_three_digits_of_a_slider_stand_on_one_line(visit, width):
+    page = visit(PLAY, viewport={"width": width, "height": 800})
+    for name in ("run-browser", "dense-dilated-separable", "convolution-stepper"):
+        for value in figure(page, name).locator(".sliders b").all():
+            value.evaluate("(each) => { each.textContent = '150'; }")
+            height, line, over = value.evaluate(
+                """(each) => [each.offsetHeight, parseFloat(getComputedStyle(each).lineHeight),
+                    each.scrollWidth - each.clientWidth]"""
+            )
+            assert height < 1.5 * line and over <= 0, name
 
 
 def test_who_wants_less_motion_is_not_offered_to_play(visit):
@@ -954,7 +1090,9 @@ def test_the_explorer_keeps_the_layer_that_it_shows_in_sight(visit):
         choose.select_option(label=name)
         box = explorer.locator(".scroll").bounding_box()
         line = explorer.locator("tr.picked").bounding_box()
-        assert box["y"] - 1 <= line["y"], name
+        head = explorer.locator("thead th").first.bounding_box()
+        assert abs(head["y"] - box["y"]) < 2  # the names of the columns stay
+        assert head["y"] + head["height"] - 1 <= line["y"], name
         assert line["y"] + line["height"] <= box["y"] + box["height"] + 1, name
 
 
@@ -1444,8 +1582,8 @@ class TestLivePredictions:
         demo = figure(visit(LIVE), "live-predictions")
         demo.get_by_role("button", name="Use the camera").click()
         expect(status(demo)).to_have_text(
-            "The camera was not allowed. Allow it beside the page's address, or choose a picture "
-            "instead."
+            "The camera was not allowed. Allow it beside the page\N{RIGHT SINGLE QUOTATION MARK}s "
+            "address, or choose a picture instead."
         )
         expect(demo.locator("video")).to_be_hidden()
 

@@ -10,10 +10,10 @@ button:disabled { cursor: not-allowed; opacity: 0.45; }
 const pace = (count) => Math.max(100, Math.min(700, 15000 / count));
 
 /**
- * Buttons for the frames 0 to `count() - 1`; `show(frame, playing)` draws one, and `said`, a live
- * region, falls silent while they play. `frame` can be set from outside, `stop` and `disable` too.
+ * Buttons for the frames 0 to `count() - 1`; `show(frame, playing)` draws one, and `spoken`, a
+ * live region, falls silent while they play. `frame` can be set from outside, `stop` and `disable` too.
  */
-const animation = (host, said, count, show) => {
+const animation = (host, spoken, count, show) => {
   let timer = null;
   const button = (name, pressed, look = "") => {
     const made = element("button", { type: "button", class: look }, name);
@@ -28,7 +28,7 @@ const animation = (host, said, count, show) => {
     clearInterval(timer);
     timer = null;
     play.textContent = "Play";
-    said.setAttribute("aria-live", "polite");
+    spoken.setAttribute("aria-live", "polite");
   };
   const tick = () => {
     if (host.isConnected) go(player.frame + 1);
@@ -36,7 +36,7 @@ const animation = (host, said, count, show) => {
   };
   const start = () => {
     play.textContent = "Pause";
-    said.setAttribute("aria-live", "off"); // a voice could not keep up
+    spoken.setAttribute("aria-live", "off"); // a voice could not keep up
     timer = setInterval(tick, pace(count()));
     go(player.frame === count() - 1 ? 0 : player.frame);
   };

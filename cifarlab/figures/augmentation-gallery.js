@@ -99,7 +99,7 @@ const TRANSFORMS = {
   cutout: {
     name: "Cutout",
     strength: (pixels) => `hole of ${pixels} × ${pixels} pixels`,
-    ask: "From which size on could nobody name the class? And which layer's units then see nothing but the hole?",
+    ask: "From which size on could nobody name the class? And which layer’s units then see nothing but the hole?",
   },
 };
 
@@ -160,13 +160,13 @@ image { image-rendering: pixelated; }
   };
   const before = panel("before");
   const after = panel("after");
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const ask = element("p");
   root.append(
     element("div", { class: "choices" }, transform.label, picture.label, layer.label, strengthLabel),
     element("div", { class: "row draws" }, back, next),
     element("div", { class: "pictures" }, before.figure, after.figure),
-    said, ask, unit.panel, element("p", { class: "source" }, source));
+    said, spoken, ask, unit.panel, element("p", { class: "source" }, source));
 
   let number = 0; // of the draw, from 0
   const strengthsOf = (name) => [...new Set(

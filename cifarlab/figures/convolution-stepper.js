@@ -80,12 +80,14 @@ const channelsRead = (channel, { in_channels, out_channels, groups }) => {
 const countParameters = ({ kernel, in_channels, out_channels, groups }) =>
   out_channels * (in_channels / groups) * kernel ** 2;
 
-/** Why the channels cannot be shared out to the groups; null if they can. */
-const faultOfGroups = ({ in_channels, out_channels, groups }) =>
-  in_channels % groups === 0 && out_channels % groups === 0
-    ? null
-    : `${groups} groups cannot share ${in_channels} channels in and ${out_channels} channels out ` +
-      "evenly. Choose a number that divides both.";
+/** The next number of groups, on the way from `before`, to which all channels can be shared out evenly. */
+const groupsNear = ({ in_channels, out_channels, groups }, before) => {
+  const least = Math.min(in_channels, out_channels);
+  const shared = Array.from({ length: least }, (_, place) => place + 1).filter(
+    (each) => in_channels % each === 0 && out_channels % each === 0);
+  const below = shared.findLast((each) => each <= groups);
+  return groups > before ? shared.find((each) => each >= groups) ?? below : below;
+};
 
 // ---------------------------------------------------------------------------------- drawing
 
@@ -174,7 +176,7 @@ figure("convolution-stepper", `${PARTS}${MOTION}
 [role="gridcell"].padding, [role="gridcell"].empty { border-style: dashed; }
 [role="gridcell"].read { box-shadow: inset 0 0 0 3px var(--accent); }
 [role="gridcell"].picked { box-shadow: inset 0 0 0 3px var(--second); }
-[role="status"] { margin: 0; min-height: 3em; }
+.said { margin: 0; min-height: 3em; }
 .weights { display: grid; gap: 0.4rem 0.2rem; grid-template-columns: repeat(var(--cells), 2.9rem); }
 .weights label { display: grid; justify-items: center; line-height: 1.4; }
 .weights span { color: color-mix(in srgb, currentcolor 75%, transparent); }
@@ -192,12 +194,13 @@ figure("convolution-stepper", `${PARTS}${MOTION}
 dl { flex: 1 1 18rem; margin: 0; min-width: 0; }
 dt { font-weight: 600; }
 dd { margin: 0 0 0.5rem; }
+.row[inert] { opacity: 0.4; }
 @media print { .boards { break-inside: avoid; } }
 `, (root, given) => {
   const limits = Object.fromEntries(Object.entries(PARAMETERS).filter(([, each]) => "least" in each));
-  const { panel, values } = sliders(limits, given, () => redraw());
+  const { panel, values, set } = sliders(limits, given, () => redraw());
   const boards = element("div", { class: "row boards" });
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const cost = element("div", { class: "row" });
   /** A list of what a parameter is among, and of "your own", which a learner's hand makes of it. */
   const choice = (name, label, chosen) => {
@@ -212,16 +215,17 @@ dd { margin: 0 0 0.5rem; }
 
   let input, output; // the boards
   let pixels = [], weights = [], sums = []; // by row
+  let groups = values.groups; // before a slider moved
   let reached = Infinity; // how many outputs are filled in
   let shown = { side: "output", place: [0, 0] };
 
-  const player = animation(root.host, said, () => output.at.size, (frame, playing) => {
+  const player = animation(root.host, spoken, () => output.at.size, (frame, playing) => {
     reached = playing ? frame + 1 : Math.max(reached, frame + 1);
     pick("output", placeOf(frame));
   });
   const placeOf = (frame) => [Math.floor(frame / sums.length), frame % sums.length];
   root.append(panel, element("div", { class: "row choices" }, motif.label, preset.label),
-    boards, said, player.controls, cost);
+    boards, said, spoken, player.controls, cost);
 
   /** Write and shade all numbers of a board that `known` says; narrow cells keep the shade alone. */
   const fill = ({ at }, numbers, room, lowest, highest, known = () => true) => {
@@ -320,12 +324,14 @@ dd { margin: 0 0 0.5rem; }
 
   const redraw = () => {
     const { size, padding } = values;
-    const objection = fault(size, values) ?? faultOfGroups(values);
+    groups = groupsNear(values, groups);
+    set("groups", groups);
+    const objection = fault(size, values, PARAMETERS.padding.most);
     player.stop();
     player.disable(objection !== null);
+    // What was there last stays, dimmed, so that nothing below it jumps.
+    for (const each of [boards, cost]) each.inert = objection !== null;
     if (objection) {
-      boards.replaceChildren();
-      cost.replaceChildren();
       said.textContent = objection;
       return;
     }

@@ -11,17 +11,18 @@ const outputSize = (size, layer) =>
 const taps = (output, { kernel, stride, padding, dilation }) =>
   Array.from({ length: kernel }, (_, tap) => output * stride - padding + tap * dilation);
 
-/** Why PyTorch would refuse the layer, and what to do; null if it would not. */
-const fault = (size, layer) => {
+/** Why PyTorch would refuse the layer, and what to do where the padding goes up to `most`; null if it would not. */
+const fault = (size, layer, most = Infinity) => {
   if (layer.kind === "pooling" && 2 * layer.padding > layer.kernel) { // whatever its dilation
-    return `Padding ${layer.padding} is more than half of the pooling's kernel ${layer.kernel}. ` +
+    return `Padding ${layer.padding} is more than half of the pooling’s kernel ${layer.kernel}. ` +
       `Pad by ${Math.floor(layer.kernel / 2)} or less.`;
   }
   const padded = size + 2 * layer.padding;
   if (reach(layer) <= padded) return null;
+  const lacking = Math.ceil((reach(layer) - size) / 2);
   return `Kernel ${layer.kernel} with dilation ${layer.dilation} reaches ${reach(layer)} pixels, ` +
-    `but the padded input has ${padded}. Pad by ${Math.ceil((reach(layer) - size) / 2)} or more, ` +
-    "or dilate less.";
+    `but the padded input has ${padded}. ` +
+    (lacking <= most ? `Pad by ${lacking} or more, or dilate less.` : "Dilate less, or take a smaller kernel.");
 };
 
 // ------------------------------------------------------------------------------------ parts
@@ -39,10 +40,10 @@ p { margin: 0.6rem 0; }
 .sliders {
   display: grid; gap: 0.2rem 1rem; grid-template-columns: repeat(auto-fill, minmax(8.25rem, 1fr));
 }
-.sliders label { align-items: center; display: grid; gap: 0 0.5rem; grid-template-columns: 1fr 1.8rem; }
+.sliders label { align-items: center; display: grid; gap: 0 0.5rem; grid-template-columns: 1fr 2.2rem; }
 .sliders span { grid-column: 1 / 3; line-height: 1.3; }
 .sliders b { font-weight: inherit; }
-.sliders input { height: 1.5rem; margin: 0; min-width: 0; width: 100%; }
+.sliders input { height: 1.5rem; margin: 0; min-width: 0; outline-offset: 0; width: 100%; }
 .sliders b, td { font-variant-numeric: tabular-nums; }
 `;
 

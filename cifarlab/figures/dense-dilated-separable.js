@@ -85,7 +85,7 @@ th button { min-height: 1.8rem; padding: 0 0.4rem; }
   const { times } = given;
   const lines = []; // of the tables of times, with what they show
   const blocks = element("div", { class: "blocks" });
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const redraw = () => {
     const { kernel, dilation, size } = values;
     const found = costs(values);
@@ -113,7 +113,7 @@ th button { min-height: 1.8rem; padding: 0 0.4rem; }
         `${(dilated.forward / dense.forward).toFixed(2)} times as long as none forward, ` +
         `${(dilated.step / dense.step).toFixed(2)} times in training`,
     ].filter(Boolean);
-    said.textContent = `The separable block has ${(100 * share).toFixed(1)} % of the dense one's ` +
+    said.textContent = `The separable block has ${(100 * share).toFixed(1)} % of the dense one’s ` +
       "weights and multiply-adds: 1 / out channels + 1 / kernel². Dilation changes only the field. " +
       (measured.length ? `Measured at this shape: ${measured.join("; ")}.`
         : "At this shape no time was measured.");
@@ -144,7 +144,7 @@ th button { min-height: 1.8rem; padding: 0 0.4rem; }
 
   const { panel, values, set } = sliders(PARAMETERS, given, redraw);
   const { dilation: plain, separable } = times;
-  root.append(panel, blocks, said,
+  root.append(panel, blocks, said, spoken,
     table("Measured: how many times as much the dense block takes as the separable one",
       ["channels in and out", "multiply-adds", "time forward", "time in training"], separable, (row) => {
         const shape = { in_channels: row.channels, out_channels: row.channels };

@@ -220,8 +220,6 @@ const NEW = [
   ["pooling", "pooling", {}],
 ];
 
-const RESTED = 1000; // milliseconds without a change, after which a voice may speak
-
 /** Squares of the picture, of which those are filled that a view reaches, in `rows` of them. */
 const squares = (view, rows, name) => {
   const path = (columns, lines) => lines.flatMap((y) => columns.map(
@@ -264,7 +262,6 @@ dd { margin: 0 0 0.5rem; font-variant-numeric: tabular-nums; }
 .said { border-left: 0.25rem solid var(--accent); margin: 0.6rem 0; padding: 0.1rem 0 0.1rem 0.8rem; }
 .said.broken { border-color: var(--second); }
 .said ul { margin: 0.3rem 0 0; padding-left: 1.2rem; }
-.spoken { block-size: 1px; clip-path: inset(50%); inline-size: 1px; margin: 0; overflow: hidden; position: absolute; white-space: nowrap; }
 pre { background: var(--faint); font-size: 0.875rem; margin: 0.3rem 0; overflow-x: auto; padding: 0.6rem 0.8rem; }
 summary { cursor: pointer; padding: 0.3rem 0; }
 .short {
@@ -286,7 +283,7 @@ select, input, button { scroll-margin-bottom: 5rem; }
   // While the layers fill the screen, the sum of it stays in sight below them.
   const short = element("p", { class: "short", "aria-hidden": "true" });
   const field = element("figure", { class: "square" });
-  const spoken = element("p", { class: "spoken", role: "status" });
+  const { spoken, say, hush } = voice();
   const copy = element("button", { type: "button" }, "Copy the code");
   const copied = element("span", { role: "status" });
   const text = element("code");
@@ -303,13 +300,6 @@ select, input, button { scroll-margin-bottom: 5rem; }
     element("details", {}, element("summary", {}, "The network in PyTorch"),
       element("pre", { tabindex: 0, role: "region", "aria-label": "The network in PyTorch" }, text)),
     element("div", { class: "row" }, copy, copied));
-
-  let resting = 0;
-  /** Say this when nothing has changed for a moment. */
-  const say = (words) => {
-    clearTimeout(resting);
-    resting = setTimeout(() => { spoken.textContent = words; }, RESTED);
-  };
 
   // ------------------------------------------------------------------------ a layer's line
 
@@ -485,5 +475,5 @@ select, input, button { scroll-margin-bottom: 5rem; }
   });
   preset.value = given.preset ?? PARAMETERS.preset.start;
   start();
-  clearTimeout(resting); // nobody has changed anything yet
+  hush(); // nobody has changed anything yet
 });

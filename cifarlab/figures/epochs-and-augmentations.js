@@ -45,7 +45,6 @@ const apart = (places, least) => {
 const WIDTH = 320; // pixels of either drawing, if it has room for as many
 const LOG = { left: 30, right: 252, top: 8, bottom: 208, from: 40, to: 100 };
 const END = { left: 72, right: 308, top: 12, row: 36, from: 83, to: 101 };
-const RESTED = 400; // milliseconds without a change, after which a voice may speak
 const SLIDE = 700; // milliseconds that a dot takes to its new place
 
 const text = (x, y, words, anchor = "start", look = "") =>
@@ -155,20 +154,15 @@ th:first-child { font-weight: inherit; text-align: left; }
   const names = [...new Set(all.map(({ name }) => name))];
   const lengths = [...new Set(all.map(({ epochs }) => epochs))];
   const start = Number(given.epochs ?? PARAMETERS.epochs.start);
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const log = element("div");
   const end = element("div");
   const rows = element("tbody");
-  let resting = 0;
 
   const choice = (type, value, words, checked) => {
     const made = element("input", { type, value, name: type });
     made.checked = checked;
-    made.addEventListener("change", () => {
-      redraw();
-      clearTimeout(resting);
-      resting = setTimeout(speak, RESTED);
-    });
+    made.addEventListener("change", () => redraw());
     return { made, label: element("label", {}, made, words) };
   };
   const runs = lengths.map((epochs) => choice("radio", epochs, String(epochs), epochs === start));
@@ -180,15 +174,12 @@ th:first-child { font-weight: inherit; text-align: left; }
     const of = (some) => all.filter((arm) => some(arm.epochs) && chosen.includes(arm.name));
     return { epochs, arms: of((each) => each === epochs), others: of((each) => each !== epochs) };
   };
-  const speak = () => {
-    const { arms, epochs } = shown();
-    said.textContent = arms.length ? verdict(arms, epochs) : "Choose an augmentation.";
-  };
   const redraw = () => {
     const { arms, others, epochs } = shown();
     for (const { made } of kinds) {
       made.disabled = !all.some((arm) => arm.epochs === epochs && arm.name === made.value);
     }
+    said.textContent = arms.length ? verdict(arms, epochs) : "Choose an augmentation.";
     const before = placed(end);
     log.replaceChildren(element("p", { class: "title" }, "In the log (%)"), learning(arms, epochs));
     end.replaceChildren(element("p", { class: "title" }, "At the end, images as they are"), atTheEnd(arms, others, epochs));
@@ -203,12 +194,11 @@ th:first-child { font-weight: inherit; text-align: left; }
   root.append(
     element("fieldset", {}, element("legend", {}, "Epochs"), ...runs.map(({ label }) => label)),
     element("fieldset", {}, element("legend", {}, "Augmentations"), ...kinds.map(({ label }) => label)),
-    said, element("div", { class: "drawings" }, log, end),
+    said, spoken, element("div", { class: "drawings" }, log, end),
     element("p", { class: "key" }, "Dots: three seeds. At the end: ● training, □ test, between them the gap; " +
       "the dashed mark is the test after the other number of epochs. Some were trained for 8 epochs only."),
     element("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Means of three seeds" }, element("table", {},
       element("thead", {}, element("tr", {}, ...["mean (%)", "in the log", "training", "test", "gap"].map(
         (head) => element("th", { scope: "col" }, head)))), rows)));
   redraw();
-  speak();
 });

@@ -27,6 +27,7 @@ button:hover { background: var(--line); }
 .bar { background: var(--faint); height: 0.6rem; margin-top: 0.2rem; }
 .bar div { background: var(--accent); height: 100%; min-width: 1px; }
 code { font-family: var(--pst-font-family-monospace, var(--jp-code-font-family, monospace)); }
+.spoken { block-size: 1px; clip-path: inset(50%); inline-size: 1px; margin: 0; overflow: hidden; position: absolute; white-space: nowrap; }
 /* A theme of high contrast takes backgrounds away, but these are what is shown; text as it is there. */
 @media (forced-colors: active) {
   [role="gridcell"], .bar { color: CanvasText; forced-color-adjust: none; }
@@ -60,6 +61,32 @@ const element = (tag, attributes = {}, ...children) =>
 /** svg("circle", { cx: 3, cy: 4, r: 5 }), to be put into an svg("svg", ...) */
 const svg = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+const RESTED = 400; // milliseconds without a change, after which a voice may speak
+
+/** An element that is only heard; `say` has it speak, unless other words or a `hush` follow at once. */
+const voice = () => {
+  const spoken = element("p", { class: "spoken", role: "status" });
+  let resting = 0;
+  const hush = () => clearTimeout(resting);
+  const say = (words) => {
+    hush();
+    resting = setTimeout(() => { spoken.textContent = words; }, RESTED);
+  };
+  return { spoken, say, hush };
+};
+
+/** A line to be read, `said`, and a voice that says what comes to stand there after a figure's start. */
+const readAloud = () => {
+  const said = element("p", { class: "said" });
+  const { spoken, say } = voice();
+  let begun = false;
+  new MutationObserver(() => {
+    if (begun) say(said.textContent);
+    begun = true;
+  }).observe(said, { childList: true });
+  return { said, spoken };
+};
 
 /**
  * Draw `host` once it is less than a window away, or when someone types or prints. The observer is

@@ -88,9 +88,9 @@ rect.unasked { fill: var(--faint); }
 .choices > label { align-items: center; display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .parts { display: flex; flex-wrap: wrap; gap: 0.3rem 1.2rem; list-style: none; margin: 0.6rem 0; padding: 0; }
 .swatch { border: 1px solid currentcolor; display: inline-block; height: 1.1em; margin-right: 0.4rem; vertical-align: -0.2em; width: 1.1em; }
-.parts, [role="status"] { font-variant-numeric: tabular-nums; }
+.parts, .said { font-variant-numeric: tabular-nums; }
 .parts { min-height: 1.5em; }
-[role="status"] { min-height: 3em; }
+.said { min-height: 3em; }
 .source { font-size: 0.875rem; }
 @media (forced-colors: active) { .swatch, rect { forced-color-adjust: none; } }
 `, (root, given) => {
@@ -114,13 +114,13 @@ rect.unasked { fill: var(--faint); }
   const [asking, marks] = [svg("g"), svg("g")];
   fresh.drawn.append(asking);
   old.drawn.append(marks);
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const parts = element("ul", { class: "parts" });
 
   let reached = side * side; // how many new pixels have asked
   let asked = [middle + 2, middle - 2].map(Math.floor); // x and y
 
-  const player = animation(root.host, said, () => side * side, (frame, playing) => {
+  const player = animation(root.host, spoken, () => side * side, (frame, playing) => {
     asked = [frame % side, Math.floor(frame / side)];
     reached = playing ? frame + 1 : Math.max(reached, frame + 1);
     redraw();
@@ -164,7 +164,7 @@ rect.unasked { fill: var(--faint); }
     element("div", { class: "row boards" },
       element("div", { class: "new" }, element("p", { class: "title" }, "New"), fresh.drawn),
       element("div", {}, element("p", { class: "title" }, "Old"), old.drawn)),
-    said, parts, player.controls);
+    said, spoken, parts, player.controls);
   if (given.source) root.append(element("p", { class: "source" }, given.source));
   redraw();
 });

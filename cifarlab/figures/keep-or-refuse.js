@@ -7,7 +7,7 @@ const PARAMETERS = {
 
 /** What is said of an answer: whether it is the author's, and the reason. */
 const verdict = ({ keep, why }, kept) =>
-  `${kept === keep ? "Agreed:" : "We'd"} ${keep ? "keep" : "refuse"}. ${why}`;
+  `${kept === keep ? "Agreed:" : "We’d"} ${keep ? "keep" : "refuse"}. ${why}`;
 
 /** The count so far, in words. */
 const counted = (agreed, answered) => `Agreed on ${agreed} of ${answered}.`;

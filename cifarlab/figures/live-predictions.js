@@ -35,12 +35,12 @@ const rightHere = ({ counts, accuracy }) => {
 
 /** What network this is, and how far it has come. */
 const described = ({ about, calibration }) => {
-  const { record, network, parameters, multiply_adds, epochs, planned, scored_on, accuracy } = about;
+  const { record, parameters, multiply_adds, epochs, planned, scored_on, accuracy } = about;
   const so = epochs < planned ? `after ${epochs} of ${planned} epochs` : `after ${epochs} epochs`;
   const here = rightHere(calibration);
   const right = accuracy === null ? "not scored yet" : `right on ${accuracy.toFixed(2)}\u00a0% of the ${scored_on} images` +
     (here === null ? "" : ` (${here.toFixed(2)}\u00a0% with its weights rounded to 8 bits, as they are here)`);
-  return `The network is ${record}: ${network}, ${grouped(parameters)} parameters, ` +
+  return `The network is ${record}: ${grouped(parameters)} parameters, ` +
     `${(multiply_adds / 1e6).toFixed(1)} million multiply-adds a picture; ${so} ${right}.`;
 };
 
@@ -87,7 +87,7 @@ const noise = (count) => {
 // ---------------------------------------------------------------------------------- drawing
 
 const REFUSED = {
-  NotAllowedError: "The camera was not allowed. Allow it beside the page's address, or choose a picture instead.",
+  NotAllowedError: "The camera was not allowed. Allow it beside the page’s address, or choose a picture instead.",
   NotFoundError: "No camera was found. Choose a picture instead.",
 };
 const OWN = "What it is, you know best.";

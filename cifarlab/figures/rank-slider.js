@@ -46,7 +46,7 @@ dd strong { font-variant-numeric: tabular-nums; }
   const most = Math.max(...trained.flat().map(Math.abs));
   const cut = element("div");
   const numbers = element("dl");
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const line = (name, share, words) => [
     element("dt", {}, name),
     element("dd", {}, element("strong", {}, words),
@@ -66,6 +66,6 @@ dd strong { font-variant-numeric: tabular-nums; }
         : `Rank ${rank}: every kernel is a mix of ${rank} patterns that all of them share.`;
   };
   const { panel, values } = sliders(PARAMETERS, given, redraw);
-  root.append(panel, row(trained, most, "As trained"), cut, said, numbers);
+  root.append(panel, row(trained, most, "As trained"), cut, said, spoken, numbers);
   redraw();
 });

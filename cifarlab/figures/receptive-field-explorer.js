@@ -20,7 +20,7 @@ const times = (count, ...layers) => Array.from({ length: count }, () => layers).
 
 const PRESETS = {
   "skipnet": {
-    name: "The course's network",
+    name: "The course’s network",
     layers: [convolution(3), ...times(4,
       convolution(3), convolution(3), convolution(1), convolution(3, { dilation: 2 }), skip(4))],
   },
@@ -58,7 +58,7 @@ const follow = (layers, pixels) => {
       const first = Math.min(start, other.start);
       maps.push({ units, size: end - first, jump, start: first });
     } else {
-      const message = fault(units, layer);
+      const message = fault(units, layer, layer.kind === "pooling" ? Math.floor(layer.kernel / 2) : FIELDS.padding.most);
       if (message) return [...maps, message];
       maps.push({
         units: outputSize(units, layer),
@@ -129,12 +129,14 @@ const MARGIN = 6; // pixels of padding that are shown around the picture, at mos
 
 /** A count that may be too large to be exact. */
 const rounded = (count) => Number.isSafeInteger(count)
-  ? written(count) : `about ${count.toExponential(1).replace("e+", " · 10^")}`;
+  ? written(count) : `about ${count.toExponential(1).replace(/e\+(.*)/, (_, power) =>
+    ` · 10${Array.from(power, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`)}`;
 
 /** Scroll the box around a table's line, and nothing else, so far that the line is seen. */
 const keepInSight = (line) => {
   const box = line.closest(".scroll");
-  const [top, bottom] = [line.offsetTop, line.offsetTop + line.offsetHeight];
+  const head = box.querySelector("thead").offsetHeight; // which stays, above the others
+  const [top, bottom] = [line.offsetTop - head, line.offsetTop + line.offsetHeight];
   if (top < box.scrollTop) box.scrollTop = top;
   if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
 };
@@ -146,14 +148,16 @@ figure("receptive-field-explorer", `${PARTS}
 figure { margin: 0; }
 .side { flex: 1 1 15rem; min-width: 0; }
 .pixel { fill: var(--accent); }
+@media (forced-colors: active) { .pixel { fill: Highlight; } }
 .frame { fill: none; stroke: var(--line); stroke-dasharray: 0.6 0.4; stroke-width: 0.12; }
 .box { fill: none; stroke: var(--second); stroke-width: 0.5; }
 .under { fill: none; stroke: var(--pst-color-background, var(--jp-layout-color0, Canvas)); stroke-width: 1; }
-.scroll { border: 1px solid var(--line); max-height: 22rem; overflow: auto; }
+.scroll { border: 1px solid var(--line); max-height: 22rem; overflow: auto; scroll-padding-top: 2.5rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.2rem; text-align: right; }
 th, td select { font-size: 0.875rem; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; }
+thead :is(th, td) { background: var(--pst-color-background, var(--jp-layout-color0, Canvas)); box-shadow: inset 0 -1px var(--line); position: sticky; top: 0; z-index: 1; }
 tr.picked td { background: var(--faint); }
 td input[type="number"] {
   background: none; border: 1px solid var(--line); border-radius: 0.2rem; height: 1.8rem; width: 2.9rem;
@@ -179,7 +183,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
   }, {}, () => look());
   const drawn = svg("svg", { role: "img" });
   const caption = element("figcaption", {}, given.source ?? "");
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const rows = element("tbody");
   const add = element("button", { type: "button" }, "Add a layer");
   const names = ["layer", "kind", ...Object.keys(FIELDS), "units", "size", "jump", "start", ""];
@@ -187,7 +191,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
     element("div", { class: "row" }, choose, kindOfView),
     element("div", { class: "row" },
       element("figure", { class: "picture" }, drawn, caption),
-      element("div", { class: "side" }, size.panel, unit.panel, said)),
+      element("div", { class: "side" }, size.panel, unit.panel, said, spoken)),
     element("div", { class: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, ...names.map((name) => element(name ? "th" : "td", {}, name)))), rows)),
     element("div", { class: "row" }, add));

@@ -45,7 +45,7 @@ const MEASURES = {
   train_accuracy: { name: "Training accuracy", unit: "%", decimals: 2 },
   held_out_loss: { name: "Held-out loss", unit: "nats per image", decimals: 3 },
   train_loss: { name: "Training loss", unit: "nats per image", decimals: 3 },
-  learning_rate: { name: "Learning rate at the epoch's end", unit: "" },
+  learning_rate: { name: "Learning rate at the epoch’s end", unit: "" },
 };
 const HEIGHT = 300; // pixels of the drawing
 const EDGE = { top: 34, right: 12, bottom: 44, left: 46 }; // pixels around its curves
@@ -86,6 +86,10 @@ figure("run-browser", `${PARTS}
 .chart svg { cursor: crosshair; display: block; touch-action: pan-y; }
 /* As wide as the axis above it. */
 .sliders { display: block; margin: 0 ${EDGE.right}px 0 ${EDGE.left}px; }
+.sliders label { grid-template-columns: auto 1fr; }
+.sliders span { grid-column: 1; }
+.sliders b { grid-area: 1 / 2; }
+.sliders input { grid-column: 1 / 3; }
 @media print { .chart svg { height: auto; max-width: 100%; } }
 .grid { stroke: var(--line); stroke-width: 1; }
 .curve { fill: none; stroke-width: 2.5; }
@@ -108,7 +112,8 @@ table { border-collapse: collapse; font-size: 0.9375rem; width: 100%; }
 caption { font-weight: 600; padding: 0.3rem; text-align: left; }
 .title { padding: 0.3rem; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.2rem 0.4rem; text-align: left; vertical-align: top; }
-th, td { overflow-wrap: anywhere; }
+td { overflow-wrap: anywhere; }
+th { overflow-wrap: normal; }
 tbody th { font-weight: inherit; }
 .differs td, .differs th { background: var(--faint); font-weight: 600; }
 `, (root, given) => {
@@ -130,7 +135,7 @@ tbody th { font-weight: inherit; }
 
   const chart = element("div", { class: "chart" });
   const cursor = sliders({ epoch: { start: 1, least: 1, most: 1 } }, {}, () => redraw());
-  const said = element("p", { role: "status" });
+  const { said, spoken } = readAloud();
   const zoom = element("input", { type: "checkbox" });
   const all = element("input", { type: "checkbox" });
   const settings = element("div");
@@ -138,8 +143,8 @@ tbody th { font-weight: inherit; }
   root.append(
     element("div", { class: "choices" }, first.label, second.label, measure.label),
     chart, cursor.panel,
-    element("p", {}, element("label", {}, zoom, " Only the second half of the epochs, enlarged")), said,
-    element("details", {}, element("summary", {}, "The curves as a table"), values),
+    element("p", {}, element("label", {}, zoom, " Only the second half of the epochs, enlarged")), said, spoken,
+    element("details", { class: "numbers" }, element("summary", {}, "The curves as a table"), values),
     element("p", {}, element("label", {}, all, " Show all settings, not only those that differ")),
     settings);
 
@@ -230,7 +235,8 @@ tbody th { font-weight: inherit; }
     const epoch = cursor.values.epoch;
     const found = curves.map((points) => points.find(([each]) => each === epoch)?.[1]);
     const parts = chosen().map((run, place) => {
-      const none = curves[place].length === 0 ? "not recorded" : "no value";
+      const none = curves[place].length === 0 ? "not recorded"
+        : epoch > Math.max(...run.history.epochs) ? "ended before" : "no value";
       return `${label(run)}: ${found[place] === undefined ? none : format(found[place]) + (unit() && ` ${unit()}`)}`;
     });
     const difference = found.length === 2 && found.every((value) => value !== undefined)

@@ -31,7 +31,6 @@ const judged = ({ sure, right }) => {
 
 const AXIS = 100; // pixels of the diagram, one for each per cent
 const BELOW = { top: 118, height: 26 }; // where the images are counted
-const RESTED = 1000; // milliseconds without a move, after which a voice may speak
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -88,13 +87,11 @@ dd { font-variant-numeric: tabular-nums; margin: 0; text-align: right; }
 .swatch.right { background: var(--accent); }
 .swatch.gap { background: color-mix(in srgb, var(--accent) 35%, transparent); border: 1px solid var(--accent); }
 .swatch.over { background: color-mix(in srgb, var(--second) 45%, transparent); border-color: var(--second); }
-.spoken { block-size: 1px; clip-path: inset(50%); inline-size: 1px; margin: 0; overflow: hidden; position: absolute; white-space: nowrap; }
 @media (forced-colors: active) { .swatch { forced-color-adjust: none; } }
 @media print { svg, .swatch { print-color-adjust: exact; } }
 `, (root, given) => {
   const { temperatures, networks } = given.sums;
-  const spoken = element("p", { class: "spoken", role: "status" });
-  let resting = 0;
+  const { spoken, say } = voice();
 
   const panel = (name) => {
     const [least, most] = [temperatures[0], temperatures.at(-1)]; // of equal steps
@@ -124,11 +121,7 @@ dd { font-variant-numeric: tabular-nums; margin: 0; text-align: right; }
       return words;
     };
 
-    input.addEventListener("input", () => {
-      const words = redraw();
-      clearTimeout(resting);
-      resting = setTimeout(() => { spoken.textContent = `${words}: ${verdict.textContent}`; }, RESTED);
-    });
+    input.addEventListener("input", () => say(`${redraw()}: ${verdict.textContent}`));
     input.value = 1;
     redraw();
     return element("section", { "aria-label": name }, element("p", { class: "title" }, name),

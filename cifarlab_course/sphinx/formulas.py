@@ -1,4 +1,9 @@
-"""Formulas as MathML, written at build time: the page needs no script and fetches nothing."""
+"""Formulas as MathML, written at build time: the page needs no script and fetches nothing.
+
+And a per cent sign in the text stays on the line of its number.
+"""
+
+import re
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -38,7 +43,20 @@ def displayed(page: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def keep_per_cent(app: Sphinx, doctree: nodes.document) -> None:
+    """Let no line end between a number and its per cent sign, but leave code and outputs alone."""
+    verbatim = (nodes.FixedTextElement, nodes.literal, nodes.math, nodes.raw)
+    for text in list(doctree.findall(nodes.Text)):
+        words = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+        holder = text.parent
+        while holder and not isinstance(holder, verbatim):
+            holder = holder.parent
+        if words != text and not holder:
+            text.parent.replace(text, nodes.Text(words))
+
+
 def setup(app: Sphinx) -> dict:
-    """Offer `html_math_renderer: mathml`."""
+    """Offer `html_math_renderer: mathml`, and listen."""
+    app.connect("doctree-read", keep_per_cent)
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

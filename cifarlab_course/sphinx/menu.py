@@ -1,4 +1,4 @@
-"""The menu beside a page, with a name for what opens the practice of a lesson."""
+"""What is folded on a page and in the menu beside it, with the names that a voice says of it."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,12 @@ def named(generate: Callable) -> Callable:
 def name_folds(
     app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
 ) -> None:
-    """Hand it to the page's template in place of the theme's own."""
+    """Hand it to the page's template in place of the theme's own; folded code keeps its words."""
     if "generate_toctree_html" in context:
         context["generate_toctree_html"] = named(context["generate_toctree_html"])
+    if "body" in context:
+        contradicts = ' aria-label="Toggle hidden content"'
+        context["body"] = context["body"].replace(f"<summary{contradicts}>", "<summary>")
 
 
 def setup(app: Sphinx) -> dict:

@@ -40,6 +40,7 @@ def settings(app: Sphinx, config: Config) -> None:
     """Let the picture's address follow from the repository's: a page knows no other."""
     owner, name = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
     config.ogp_site_url = config.ogp_site_url or f"https://{owner}.github.io/{name}/"
+    config.html_baseurl = config.html_baseurl or config.ogp_site_url
     config.ogp_site_name = config.html_title
     config.ogp_image = CARD
     config.ogp_image_alt = "Nine squares with gaps between them, a dilated kernel: CIFAR Lab"
