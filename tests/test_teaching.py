@@ -48,7 +48,7 @@ def test_an_exercise_asks_for_an_outcome_that_its_lesson_has(asked, fault):
 
 def test_the_table_of_exercises_says_which_need_pytorch():
     """An instructor plans machines and time by it."""
-    table = teaching.table(map(master.read, master.MASTERS), {})
+    table = teaching.table(map(master.read, master.MASTERS), {}, master.FOLDER)
     rows = [[cell.strip() for cell in line.split("|")] for line in table]
     place, name = rows[0].index("Needs"), rows[0].index("Exercise, name")
     needs = {row[name].split("`")[1]: row[place] for row in rows[2:]}

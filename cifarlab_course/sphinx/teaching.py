@@ -10,7 +10,7 @@ import yaml
 from docutils.nodes import make_id
 from sphinx.application import Sphinx
 
-from cifarlab_course.exercises.master import LEVELS, Exercise, named, variants
+from cifarlab_course.exercises.master import LEVELS, Exercise, variants
 from cifarlab_course.sphinx.practice import master
 from cifarlab_course.sphinx.tables import Markdown
 
@@ -94,11 +94,11 @@ class Exercises(Teaching):
 
     def lines(self, root: Path) -> list[str]:
         """One row an exercise."""
-        return table(self.exercises(root), self.lessons(root))
+        return table(self.exercises(root), self.lessons(root), root / "lessons" / "exercises")
 
 
-def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson]) -> list[str]:
-    """The lines of a table with a row for each exercise."""
+def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson], folder: Path) -> list[str]:
+    """The lines of a table with a row for each exercise, whose masters lie in `folder`."""
     rows = []
     for each in exercises:
         about = lessons.get(each.lesson)
@@ -108,7 +108,7 @@ def table(exercises: Iterable[Exercise], lessons: Mapping[str, Lesson]) -> list[
             LEVELS[each.level],
             each.minutes,
             each.points,
-            len(variants(named(each.name))),
+            len(variants(folder / f"{each.name}.md")),
             ", ".join(PACKAGES.get(name, name) for name in each.packages),
         ]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
