@@ -252,9 +252,9 @@ def test_a_lesson_s_facts_add_up_to_a_session(book):
 def test_a_row_of_exercises_says_what_the_master_says(book):
     assert rows_of_tables(book("book/teach/exercises")) == [
         [
-            ["Lesson", "Exercise", "Name", "Level", "Minutes", "Points", "Variants"],
-            ["First steps", "The short way", "short-way", "a first step", "5", "1", "3"],
-            ["First steps", "The long way", "long-way", "a challenge", "25", "4", "2"],
+            ["Lesson", "Exercise, name", "Level", "Minutes", "Points", "Variants", "Needs"],
+            ["First steps", "The short way short-way", "a first step", "5", "1", "3", ""],
+            ["First steps", "The long way long-way", "a challenge", "25", "4", "2", ""],
         ]
     ]
 
