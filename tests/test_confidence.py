@@ -37,10 +37,25 @@ def test_shuffled_colours_come_apart_and_keep_the_brightness_of_each(known):
 def test_the_practice_page_says_of_each_run_what_it_made_of_noise():
     page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
     whole = records.benchmark("confidence")
-    for words, run in (
-        ("the run of the lesson", whole["shipped"]["fast-seed0"]),
-        ("anew, smoothing 0.1", whole["arms"]["smoothing 0.1"]["0"]),
-        ("anew, no smoothing", whole["arms"]["no smoothing"]["0"]),
-    ):
-        noise = run["strange"]["noise"]
-        assert f"| {words} | {noise['confidence']:.0f} % | {noise['said_most']} |" in page
+    rows = {"the run of the lesson": [whole["shipped"]["fast-seed0"]]}
+    rows |= {f"anew, {name}": list(runs.values()) for name, runs in whole["arms"].items()}
+    assert len(rows) > 3
+    for words, runs in rows.items():
+        noise = [run["strange"]["noise"] for run in runs]
+        sure = ", ".join(f"{each['confidence']:.0f}" for each in noise)
+        said = ", ".join(each["said_most"] for each in noise)
+        assert f"| {words} | {sure} % | {said} |" in page
+
+
+def test_the_practice_page_compares_smoothing_with_none_as_the_runs_do():
+    page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
+    arms = records.benchmark("confidence")["arms"]
+    smoothed, half, plain = (
+        np.array([run["strange"]["noise"]["confidence"] for run in arms[name].values()])
+        for name in ("smoothing 0.1", "smoothing 0.05", "no smoothing")
+    )
+    assert plain.min() > max(smoothed.max(), half.max())
+    error = np.sqrt((plain.var(ddof=1) + smoothed.var(ddof=1)) / 3)
+    difference = plain.mean() - smoothed.mean()
+    assert f"by {difference:.0f} points on average" in page
+    assert f"give or take {2.776 * error:.0f} " in page
