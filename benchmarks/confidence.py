@@ -119,11 +119,12 @@ def main() -> None:
         shipped[name], log_probabilities = examined(name, numerics)
         records.save_log_probabilities(name, log_probabilities)
         print(name, json.dumps(shipped[name]), flush=True)
+    before = records.benchmark("confidence")["arms"]
     for arm in EXPERIMENTS["confidence"].arms:
-        found = {}
-        for seed in arm.seeds:
-            if experiment.finished(arm.folder(folder, seed)):
-                found[seed], _ = examined(arm.folder(folder, seed), numerics)
+        found = before.get(arm.name, {})  # of runs whose folders may be gone
+        for seed in map(str, arm.seeds):
+            if experiment.finished(arm.folder(folder, int(seed))):
+                found[seed], _ = examined(arm.folder(folder, int(seed)), numerics)
                 print(arm.name, seed, json.dumps(found[seed]), flush=True)
         if found:
             arms[arm.name] = found
