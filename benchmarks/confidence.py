@@ -122,10 +122,10 @@ def main() -> None:
     before = records.benchmark("confidence")["arms"]
     for arm in EXPERIMENTS["confidence"].arms:
         found = before.get(arm.name, {})  # of runs whose folders may be gone
-        for seed in map(str, arm.seeds):
-            if experiment.finished(arm.folder(folder, int(seed))):
-                found[seed], _ = examined(arm.folder(folder, int(seed)), numerics)
-                print(arm.name, seed, json.dumps(found[seed]), flush=True)
+        for seed in arm.seeds:
+            if experiment.finished(run := arm.folder(folder, seed)):
+                found[str(seed)], _ = examined(run, numerics)
+                print(arm.name, seed, json.dumps(found[str(seed)]), flush=True)
         if found:
             arms[arm.name] = found
     machine.save(

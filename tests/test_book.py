@@ -10,11 +10,8 @@ import json
 import os
 import re
 import statistics
-import threading
 import unicodedata
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -26,6 +23,7 @@ from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
+from benchmarks import lighthouse
 from cifarlab import data, figures, live, records
 from cifarlab_course.artefacts import export
 from cifarlab_course.lessons import notebooks
@@ -450,9 +448,7 @@ def test_lines_of_prose_are_as_long_as_the_eye_can_follow_in_the_book_s_own_font
 @pytest.fixture
 def server():
     """The address of the built book on a server of this machine."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(HTML))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
+    with lighthouse.served(HTML) as serving:
         yield f"http://127.0.0.1:{serving.server_port}"
         serving.shutdown()
 
