@@ -20,6 +20,7 @@ import pytest
 
 from cifarlab_course.grading import assignment, grade, sandbox
 from cifarlab_course.grading.judge import (
+    IMPORTS,
     SENT,
     TEXT,
     Line,
@@ -29,7 +30,7 @@ from cifarlab_course.grading.judge import (
     Stopped,
     expected,
     hidden_message,
-    outputs,
+    output,
 )
 from cifarlab_course.grading.submission import Piece, read
 from tests.submissions import ASKED, FORGE, HOLES, NO_IDEA, TAKE, Draft, save
@@ -369,22 +370,18 @@ def test_the_secret_draws_what_is_asked_so_that_no_list_of_answers_helps(runner)
 
 
 def test_what_a_cell_says_is_cut_before_it_is_kept():
-    said = {"cells": [{"text": "x" * 10**6, "error": ["E" * 10**6, "y" * 10**6]}], "checks": []}
-    (cell,) = outputs(said, 1, 0).cells
+    cell = output({"text": "x" * 10**6, "error": ["E" * 10**6, "y" * 10**6]})
     assert [len(text) for text in (cell["text"], *cell["error"])] == [TEXT] * 3
 
 
 @pytest.mark.parametrize(
     "said",
-    [None, [], {}, {"cells": [], "checks": {}}, {"cells": [1], "checks": []},
-     {"cells": [{"text": 1, "error": None}], "checks": []},
-     {"cells": [{"text": "", "error": ["a"]}], "checks": []},
-     {"cells": [{"text": "", "error": [1, "a"]}], "checks": []},
-     {"cells": [{"text": "", "error": None}] * 2, "checks": []}],
+    [None, [], {}, 1, {"text": 1, "error": None}, {"text": ""}, {"text": "", "error": ["a"]},
+     {"text": "", "error": [1, "a"]}, [{"text": "", "error": None}]],
 )  # fmt: skip
 def test_what_no_runner_sends_is_trouble(said):
     with pytest.raises(Stopped):
-        outputs(said, 1, 0)
+        output(said)
 
 
 def test_an_error_that_cannot_say_what_it_is_is_an_error_like_others(runner):
@@ -583,6 +580,31 @@ def test_an_answer_without_an_end_costs_three_times_the_limit_at_most():
     assert time.monotonic() - began < 10
 
 
+def test_an_answer_that_never_ends_by_itself_is_run_once():
+    own, helper = (Piece(name, frozenset({name}), answers=True) for name in ("holes", "saving"))
+    fine = {"text": "", "error": None}
+    given = [fine] * len(HOLES.sources("given"))
+    late = Ran(given, [], [], "it ran for more than 1 seconds", lasted=1.0)
+    for way, ran, times in [
+        ([own], late, 1),
+        ([own], late._replace(cells=[*given, fine]), 1),  # in a check
+        ([helper, own], late._replace(cells=[*given, fine]), 1),
+        ([helper, own], late, 2),  # another cell is to blame
+        ([helper, own], late._replace(cells=[*given, fine], lasted=0.4), 2),  # it had most
+        ([own], late._replace(trouble="it ended its own process", lasted=0.0), 2),
+    ]:
+        teller = Told(ran)
+        grade.graded_run(teller, HOLES, [way, [own, own], [helper]])
+        assert len(teller.asked) == times
+
+
+def test_an_attempt_out_of_time_says_what_had_run_and_for_how_long_the_next_one_had(runner):
+    with Runner(seconds=1.5, imports="") as running:
+        ran = running.run(["x = 1", "import time; time.sleep(0.5)"], ["while x: pass"], [])
+    assert [len(ran.cells), len(ran.checks), ran.values] == [2, 0, []]
+    assert ran.trouble == "it ran for more than 1.5 seconds" and 0.5 < ran.lasted <= 1.1
+
+
 def test_all_attempts_at_a_question_run_for_four_times_the_limit_at_most(monkeypatch):
     """The third begins just before twice the limit; then the hidden tests go to the best."""
     now = [0.0]
@@ -599,7 +621,7 @@ def test_all_attempts_at_a_question_run_for_four_times_the_limit_at_most(monkeyp
 
 
 def test_time_to_import_pytorch_is_not_taken_from_an_answer(runner):
-    for text, imports in (("import torch", grade.IMPORTS), ("x = 1", "")):
+    for text, imports in (("import torch", f"{IMPORTS},numpy"), ("x = 1", "numpy")):
         draft, wanted = Draft().first(text), []
         right = {each.name: expected(runner, each) for each in ASKED.exercises}
         notebook = read(json.dumps(draft.notebook).encode())

@@ -14,6 +14,7 @@ import distributed
 import pytest
 
 from cifarlab_course.grading import sandbox, workers
+from cifarlab_course.grading.judge import NotStarted
 from tests.submissions import CASES, SECRET, Draft, run, save
 from tests.test_grading import drafts
 
@@ -124,11 +125,18 @@ def test_a_class_that_is_interrupted_goes_on_and_leaves_no_runner_behind(
     _, said = grading.communicate(timeout=60)
     assert grading.returncode == 130
     assert "stopped while it graded" in said and "goes on from here" in said
-    assert [*client.run(lambda: len(workers.RUNNERS)).values()] == [0, 0]
+    assert not any(client.run(lambda: any(workers.RUNNERS.values())).values())
     assert not (tmp_path / "grades.csv").exists()
     done = run(*words)
     assert done.returncode == 0, done.stderr
     assert written(tmp_path) == graded_here
+
+
+def test_what_was_sent_before_grading_was_called_off_starts_nothing_afterwards(monkeypatch):
+    monkeypatch.setattr(workers, "RUNNERS", {})
+    workers.stop("who asks")
+    with pytest.raises(NotStarted, match="stopped"):
+        workers.graded_there(None, None, {}, 30, True, "who asks")
 
 
 @BOXED

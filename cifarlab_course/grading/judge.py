@@ -36,12 +36,16 @@ ENDED = "it ended its own process"
 
 
 class Ran(NamedTuple):
-    """What became of a notebook: for each cell and check {"text", "error"}, then all values."""
+    """What became of a notebook: for each cell and check {"text", "error"}, then all values.
+
+    Where it ended early, these are only the cells and checks that had run by then.
+    """
 
     cells: list[dict]
     checks: list[dict]
     values: list
     trouble: str  # why it ended early; empty if it did not
+    lasted: float = 0.0  # seconds for which the next one had been running then
 
     @property
     def passed(self) -> bool:
@@ -238,10 +242,10 @@ class Runner:
         """
         if self.process is None:
             self.start()
-        deadline = time.monotonic() + self.seconds
+        began = last = time.monotonic()
 
         def look() -> None:
-            self.look(deadline)
+            self.look(began + self.seconds)
 
         ran, values = Ran([], [], [], ""), []
         ours, theirs = socket.socketpair()
@@ -251,7 +255,10 @@ class Runner:
                     socket.send_fds(self.control, [b"."], [theirs.fileno()])
                 attempt = Line(ours, look)
                 attempt.say({"cells": list(cells), "checks": list(checks)})
-                ran = outputs(attempt.hear(), len(cells), len(checks))
+                for asked, outputs in ((cells, ran.cells), (checks, ran.checks)):
+                    for _ in asked:
+                        outputs.append(output(attempt.hear()))
+                        last = time.monotonic()
                 if provided(ran):
                     attempt.expect_silence()
                     attempt.say({"steps": [step[:2] for step in hidden]})
@@ -264,28 +271,21 @@ class Runner:
             self.stop()
             if self.cancelled:
                 raise NotStarted("Grading was stopped.") from reason
-            return ran._replace(trouble=str(reason) if isinstance(reason, Stopped) else ENDED)
+            trouble = str(reason) if isinstance(reason, Stopped) else ENDED
+            return ran._replace(trouble=trouble, lasted=time.monotonic() - last)
         return ran._replace(values=values)
 
 
-def outputs(said: object, cells: int, checks: int) -> Ran:
-    """What `runner` sends after running cells, if it is that: a hostile cell may have sent it.
+def output(said: object) -> dict:
+    """What `runner` sends when a cell has run, if it is that: a hostile one may have sent it.
 
     Raises: Stopped.
     """
-
-    def output(entry: object) -> dict:
-        match entry:
-            case {"text": str(text), "error": None}:
-                return {"text": text[:TEXT], "error": None}
-            case {"text": str(text), "error": [str(kind), str(message)]}:
-                return {"text": text[:TEXT], "error": [kind[:TEXT], message[:TEXT]]}
-        raise Stopped(ENDED)
-
     match said:
-        case {"cells": [*ran], "checks": [*checked]}:
-            if (len(ran), len(checked)) == (cells, checks):
-                return Ran([*map(output, ran)], [*map(output, checked)], [], "")
+        case {"text": str(text), "error": None}:
+            return {"text": text[:TEXT], "error": None}
+        case {"text": str(text), "error": [str(kind), str(message)]}:
+            return {"text": text[:TEXT], "error": [kind[:TEXT], message[:TEXT]]}
     raise Stopped(ENDED)
 
 

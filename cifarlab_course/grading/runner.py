@@ -5,7 +5,7 @@ Standard input is a socket. Each message on it brings another socket, that of on
 a child of its own serves; so no child can speak in the place of another. On that one go, as
 lines of JSON:
 
-    {"cells": [...], "checks": [...]}  ->  {"cells": [outputs, ...], "checks": [outputs, ...]}
+    {"cells": [...], "checks": [...]}  ->  {"text": "...", "error": null}, for each as it ends
     {"steps": [[kind, code], ...]}     ->  {"values": [...]}
 
 and back on the first one a number when all is ready, and one when a child has ended: how it did.
@@ -119,8 +119,8 @@ def serve(shell, connection: socket.socket) -> None:
     sys.path[0] = ""  # a module of one's own can be imported, as in Jupyter
     lines = connection.makefile("rw", encoding="utf-8")
     first = json.loads(lines.readline())
-    ran = {part: [run_cell(shell, source) for source in first[part]] for part in first}
-    print(json.dumps(ran), file=lines, flush=True)
+    for source in first["cells"] + first["checks"]:
+        print(json.dumps(run_cell(shell, source)), file=lines, flush=True)
     if not (line := lines.readline()):  # nothing is asked
         return
     second = json.loads(line)

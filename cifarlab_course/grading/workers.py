@@ -68,7 +68,7 @@ class Workers(Crew):
         try:
             if self.client.status in ("closing", "closed"):  # it would wait for ever
                 raise ConnectionError("it has not been reached for too long")
-            task = notebook, assignment, right, self.seconds, self.unsafe
+            task = notebook, assignment, right, self.seconds, self.unsafe, self.client.id
             future = self.client.submit(graded_there, *task, pure=False, retries=TRIES)
             self.waiting.add(future)
             return future.result()
@@ -93,13 +93,13 @@ class Workers(Crew):
     def close(self) -> None:
         """End the runners of the workers; nothing is graded any more."""
         with contextlib.suppress(Exception):  # a lost scheduler has no workers, either
-            self.client.run(stop, self.seconds, self.unsafe, on_error="ignore")
+            self.client.run(stop, self.client.id, on_error="ignore")
         self.pool.shutdown()
 
 
 # ------------------------------------------------------------------------------- on a worker
 
-RUNNERS: dict[tuple[float, bool], Runners] = {}  # of this process, by their settings
+RUNNERS: dict[str, Runners | None] = {}  # of this process, by who asks; None once it is over
 
 
 @functools.cache
@@ -125,18 +125,26 @@ def unfit(theirs: Mapping[str, str], unsafe: bool) -> str:
 
 
 def graded_there(
-    notebook: Notebook, assignment: Assignment, right: Right, seconds: float, unsafe: bool
+    notebook: Notebook,
+    assignment: Assignment,
+    right: Right,
+    seconds: float,
+    unsafe: bool,
+    asking: str,
 ) -> Result:
     """What a notebook earns, run in a runner that this worker has kept, or makes.
 
     Raises: NotStarted.
     """
     new = Runners(lambda imports: sandbox.runner(seconds, imports, unsafe=unsafe))
-    runners = RUNNERS.setdefault((seconds, unsafe), new)
+    runners = RUNNERS.setdefault(asking, new)
+    if runners is None:  # a task that had been sent before all was called off
+        raise NotStarted("Grading was stopped.")
     return graded(notebook, assignment, right, runners.lend)
 
 
-def stop(seconds: float, unsafe: bool) -> None:
-    """End the runners with these settings. Who still uses one is tried again."""
-    if runners := RUNNERS.pop((seconds, unsafe), None):
+def stop(asking: str) -> None:
+    """End the runners of who was `asking`, for good."""
+    if runners := RUNNERS.setdefault(asking, None):
+        RUNNERS[asking] = None
         runners.cancel()
