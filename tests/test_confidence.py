@@ -59,3 +59,26 @@ def test_the_practice_page_compares_smoothing_with_none_as_the_runs_do():
     difference = plain.mean() - smoothed.mean()
     assert f"by {difference:.0f} points on average" in page
     assert f"give or take {2.776 * error:.0f} " in page
+
+
+def test_the_practice_page_says_how_far_chance_moves_what_is_made_of_noise():
+    page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
+    whole = records.benchmark("confidence")
+    sure = np.array(
+        [
+            [run["strange"]["noise"]["confidence"] for run in runs.values()]
+            for runs in whole["arms"].values()
+        ]
+    )
+    shipped = whole["shipped"]["fast-seed0"]["strange"]["noise"]["confidence"]
+    words = {12: "twelve"}[int((shipped > sure).sum())]
+    assert f"is surer than {words} of these fifteen" in page and sure.size == 15
+    moves = np.ptp(sure, axis=1)
+    assert f"the numbers move by {moves.min():.0f} to {moves.max():.0f} points" in page
+    worst = min(
+        (run["strange"]["noise"] for runs in whole["arms"].values() for run in runs.values()),
+        key=lambda noise: noise["auroc"],
+    )
+    assert worst["confidence"] > 99.9 and worst["share"] == 100
+    assert f"each of the thousand pictures of noise is an {worst['said_most']}" in page
+    assert f"its AUROC is {worst['auroc']:.2f}" in page
