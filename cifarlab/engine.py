@@ -3,6 +3,7 @@
 Lesson: Train under 200,000 parameters.
 """
 
+import itertools
 import math
 import os
 import sys
@@ -473,13 +474,13 @@ def find_learning_rate(
     smoothing, another rate for the biases of batch norms). `network` gets its weights and modes
     back, no gradients, and goes back to its device.
 
-    Raises: ValueError if the range is empty or `train` has fewer than `steps` batches; NotFinite
-    if the very first loss is no number.
+    Raises: ValueError if the range is empty; NotFinite if the very first loss is no number.
     Source: Smith 2017, "Cyclical Learning Rates", section 3.3, arXiv:1506.01186.
     """
     arguments.instance("network", network, nn.Module)
     arguments.instance("recipe", recipe, Recipe)
-    arguments.instance("train", train, data.Split)
+    if not len(arguments.instance("train", train, data.Split)):
+        raise ValueError("train holds no image; give it one or more.")
     arguments.number("lowest", lowest, 0, 1e38)
     arguments.number("highest", highest, 0, 1e38)
     if not 0 < lowest < highest:
@@ -490,12 +491,10 @@ def find_learning_rate(
     arguments.whole("steps", steps, 2)
     arguments.whole("seed", seed, 0, LARGEST_SEED)
     transform = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
-    epoch_batches = data.batches(train, transform, recipe.batch_size, shuffle=True, seed=seed)
-    if steps > len(epoch_batches):
-        raise ValueError(
-            f"steps={steps}; {len(train)} images make {len(epoch_batches)} batches of "
-            f"{recipe.batch_size}: choose 2 to {len(epoch_batches)} steps."
-        )
+    epochs = (  # as many as it takes
+        data.batches(train, transform, recipe.batch_size, shuffle=True, seed=seed, epoch=epoch)
+        for epoch in itertools.count()
+    )
     numerics = numerics or fastest()
     keep_freed_memory()
     scaler = numerics.scaler()
@@ -512,7 +511,9 @@ def find_learning_rate(
             torch.manual_seed(seed)  # dropout draws from it
             network.train()
             for step, (images, labels) in zip(
-                progress(range(steps), "learning rate"), epoch_batches, strict=False
+                progress(range(steps), "learning rate"),
+                itertools.chain.from_iterable(epochs),
+                strict=False,
             ):
                 learning_rate = lowest * (highest / lowest) ** (step / (steps - 1))
                 optimizer.param_groups[0]["lr"] = learning_rate

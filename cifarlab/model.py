@@ -293,11 +293,11 @@ class DilatedDepthwiseConv(nn.Conv2d):
         return polyphase_conv2d(images, self.weight, dilation=2, padding=2, groups=self.groups)
 
 
-KINDS = ("dense", "dilated", "separable", "dilated separable")
+KINDS = ("dense", "dilated", "separable", "dilated separable", "separable 5x5")
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions of the `kinds` named, with batch norm, added to what came in.
+    """Two convolutions of the `kinds` named, with batch norm, added to what came in.
 
     (N, channels, H, W) -> the same. A separable convolution here has nothing between its depthwise
     and its pointwise step; "dilated" is dilation 2.
@@ -322,7 +322,7 @@ class Residual(nn.Module):
 def convolution(
     kind: str, channels: int, in_channels: int | None = None, stride: int = 1
 ) -> nn.Sequential:
-    """A 3x3 convolution of one of `KINDS`, and its batch norm.
+    """A convolution of one of `KINDS`, 3x3 unless that says 5x5, and its batch norm.
 
     (N, in_channels, H, W) -> (N, channels, H / stride, W / stride), rounded up; `in_channels` is
     `channels` where it is not given.
@@ -332,10 +332,11 @@ def convolution(
     """
     arguments.one_of("kind", kind, KINDS)
     in_channels = in_channels or channels
+    size = 5 if "5x5" in kind else 3
     dilation = 2 if "dilated" in kind else 1
     options: dict[str, Any] = {
         "stride": stride,
-        "padding": dilation,
+        "padding": dilation * (size // 2),
         "dilation": dilation,
         "bias": False,
     }
@@ -343,9 +344,9 @@ def convolution(
     if kind == "dilated separable" and stride == 1:
         layers = [DilatedDepthwiseConv(in_channels)]
     elif "separable" in kind:
-        layers = [nn.Conv2d(in_channels, in_channels, 3, groups=in_channels, **options)]
+        layers = [nn.Conv2d(in_channels, in_channels, size, groups=in_channels, **options)]
     else:
-        layers = [nn.Conv2d(in_channels, channels, 3, **options)]
+        layers = [nn.Conv2d(in_channels, channels, size, **options)]
     if "separable" in kind:
         layers.append(nn.Conv2d(in_channels, channels, 1, bias=False))
     return nn.Sequential(*layers, fast_norm(channels))

@@ -289,9 +289,15 @@ def test_a_skip_block_adds_what_came_in():
 def test_a_residual_block_adds_what_came_in_and_holds_what_its_kinds_cost(kinds):
     """A dilated convolution has the weights of an ordinary one, a separable one far fewer."""
     block = Residual(6, kinds).eval()
-    weights = {"dense": 9 * 6 * 6, "separable": 9 * 6 + 6 * 6}
-    expected = sum(weights[kind.removeprefix("dilated ")] for kind in kinds if kind != "dilated")
-    expected += kinds.count("dilated") * weights["dense"]
+    dense, separable = 9 * 6 * 6, 9 * 6 + 6 * 6
+    weights = {
+        "dense": dense,
+        "dilated": dense,
+        "separable": separable,
+        "dilated separable": separable,
+        "separable 5x5": 25 * 6 + 6 * 6,
+    }
+    expected = sum(weights[kind] for kind in kinds)
     assert model.count_parameters(block) == expected + 2 * (6 + 6)  # and two batch norms
     nn.init.zeros_(block.convs[-1].weight)
     images = torch.randn(2, 6, 7, 7)
@@ -299,8 +305,10 @@ def test_a_residual_block_adds_what_came_in_and_holds_what_its_kinds_cost(kinds)
         torch.testing.assert_close(block(images), images.relu())
 
 
-@pytest.mark.parametrize(("kind", "field"), [(k, 5 if "dilated" in k else 3) for k in KINDS])
-def test_a_kind_of_convolution_sees_as_far_as_its_dilation_says(kind, field):
+@pytest.mark.parametrize(
+    ("kind", "field"), [(k, 5 if "dilated" in k or "5x5" in k else 3) for k in KINDS]
+)
+def test_a_kind_of_convolution_sees_as_far_as_its_dilation_or_size_says(kind, field):
     layers = model.convolution(kind, 2).eval()
     table = receptive_field.analyze(layers, (9, 9), channels=2).table()
     assert max(row.size for row in table) == (field, field)

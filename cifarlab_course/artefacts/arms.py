@@ -20,6 +20,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], list[float]]] = {
 AVERAGED = {"ema_decay": 0.99, "start_divisor": 10.0, "end_divisor": 1.0}
 UNSMOOTHED = {"label_smoothing": 0.0}
 FLIPS = {"augmentation": "flip"}
+FOUND = 0.15  # about a tenth of the rate with the lowest loss: `benchmarks/finder.py`
 SGD = {"muon_peak_learning_rate": 0.0}
 EARLY = (["separable"] * 4, "dilated separable")
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
@@ -124,7 +125,40 @@ EXPERIMENTS = {
             Arm("equal field, dilated", "fast", late("dilated", 64, 2)),
             Arm("equal field, separable", "fast", late("separable", 64, 4)),
             Arm("equal field, both", "fast", late("dilated separable", 64, 2)),
+            # As wide as lets a step take as long as that of the dense ones of 75 channels, whose
+            # like with dilation take as long anyhow: `benchmarks/convolutions.py`.
+            Arm("equal time, separable", "fast", late("separable", 142, 2)),
+            Arm("equal time, both", "fast", late("dilated separable", 80, 2)),
+            # What two kernels with one field differ in: all 25 places of it, or nine of them.
+            Arm("equal field, 5x5 separable", "fast", late("separable 5x5", 64, 2)),
         ],
+    ),
+    "convolution-rates": Experiment(
+        "Which learning rate does each kind of convolution do best with, in four epochs?",
+        [
+            Arm(
+                f"{kind}, peak {peak}",
+                "fast",
+                {**late(kind, width, 2), "epochs": 4, "peak_learning_rate": peak},
+                seeds=[0],
+            )
+            for kind, width in [
+                ("dense", 75),
+                ("dilated", 75),
+                ("separable", 181),
+                ("dilated separable", 181),
+            ]
+            for peak in (0.25, 0.5, 1.0)
+        ],
+        scored_on="validation",
+    ),
+    "finder": Experiment(
+        "Is the rate that a finder recommends better than the recipe's?",
+        [
+            Arm("the recipe's rate", "fast", SGD),
+            Arm("the finder's rate", "fast", {**SGD, "peak_learning_rate": FOUND}),
+        ],
+        scored_on="validation",
     ),
     "capstone": Experiment(
         "Which of two designs learns more in two epochs: three decisions?",
