@@ -51,6 +51,8 @@ class Recipe:
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
     mixing: Mixing = "none"  # of each picture and its label with another of the batch
+    # A record, by name or folder; its network's probabilities take the place of the labels.
+    teacher: str | None = None
     images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
@@ -67,6 +69,12 @@ class Recipe:
         object.__setattr__(self, "network_options", self._plain_options())
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0.")
+        if self.teacher and self.label_smoothing:  # it would blur what the teacher knows
+            named = arguments.shown(self.teacher)
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} and teacher={named}; a teacher's "
+                "probabilities are soft already: set label_smoothing=0."
+            )
 
     def _plain_options(self) -> dict:
         """The options of the network as JSON has them, lists for tuples: as in a record."""
@@ -110,6 +118,10 @@ def _checked(setting: Field, value: Any) -> Any:
     if setting.name in ("mean", "std"):
         least = 0 if setting.name == "mean" else 1e-6
         return tuple(map(float, arguments.three(setting.name, value, least, 1)))
+    if setting.name == "teacher" and not (value is None or (isinstance(value, str) and value)):
+        raise ValueError(
+            f"teacher={arguments.shown(value)}; it must be None, or the name or folder of a record."
+        )
     if setting.name == "images" and value is not None:
         return arguments.whole("images", value, 1)
     if setting.name == "ema_decay" and not (
