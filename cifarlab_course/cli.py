@@ -220,6 +220,8 @@ def parser() -> argparse.ArgumentParser:
     long.add_argument("--only", metavar="NAME", help="one lesson, or long-tests")
     long.add_argument("--mode", metavar="NAME", default="", help="such as GPU; no odd places then")
     long.add_argument("--jobs", type=number(1, MOST_JOBS), default=1, help="checks at a time (1)")
+    long.add_argument("--out", type=Path, default=ROOT / "validation", help="folder of the report")
+    long.add_argument("--resume", action="store_true", help="only what the last report lacks")
     colab = command("colab-check", colab_check, "Run the lessons with Colab's and oldest versions.")
     colab.add_argument("--only", choices=["colab", "oldest"])
     command("constraints", constraints, "Write down this environment's versions and licences.")
@@ -537,7 +539,9 @@ def validate(options: argparse.Namespace) -> int:
     """Run the long checks."""
     from cifarlab_course.lessons import validate
 
-    return validate.validate(options.only, options.mode, options.jobs)
+    return validate.validate(
+        options.only, options.mode, options.jobs, options.out, resume=options.resume
+    )
 
 
 def colab_check(options: argparse.Namespace) -> int:
