@@ -5,6 +5,7 @@ Each command imports what it needs when it is called, so that the others answer 
 
 import argparse
 import getpass
+import math
 import os
 import re
 import sys
@@ -247,6 +248,16 @@ def parser() -> argparse.ArgumentParser:
         default=0.0,
         help="of a Dask worker's resource GPU, for each run: 0.25 lets four share one",
     )
+    minutes = command(
+        "gpu", gpu, "What is to be done on a GPU, in order; on from where it stopped."
+    )
+    minutes.add_argument(
+        "--out", type=Path, required=True, help="laid out as a clone is: . for this one"
+    )
+    minutes.add_argument(
+        "--time", type=number(1, LONGEST, float), metavar="SECONDS", help="stop after so long"
+    )
+    minutes.add_argument("--rehearse", action="store_true", help="all of it, small, on a CPU")
     release = command("publish", publish, "Make a run's record one that ships with the package.")
     release.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
     page = command("export", export, "Write a network down for the page Live predictions.")
@@ -575,6 +586,17 @@ def experiment(options: argparse.Namespace) -> None:
         scheduler=options.scheduler,
         gpu_share=options.gpu_share,
     )
+
+
+def gpu(options: argparse.Namespace) -> int:
+    """Use a GPU."""
+    from cifarlab_course.artefacts import gpu
+
+    if gpu.use(options.out, options.time or math.inf, rehearse=options.rehearse):
+        print("All is done.")
+        return 0
+    print("Not all is done; the same command goes on from here.")
+    return 1
 
 
 def publish(options: argparse.Namespace) -> None:
