@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save as to_bytes
+from torch import nn
 
 from cifarlab import data
 from cifarlab._files import replacing
@@ -34,6 +36,17 @@ def fingerprint(*splits: data.Split) -> str:
     return digest.hexdigest()
 
 
+def weights(network: nn.Module) -> bytes:
+    """The network's numbers to the last bit, as a `.safetensors` file holds them."""
+    state = network.state_dict()
+    return to_bytes({name: value.cpu().contiguous() for name, value in state.items()})
+
+
+def weights_fingerprint(network: nn.Module | None) -> str | None:
+    """A number that other weights would change: the SHA-256 of their file. None of none."""
+    return None if network is None else hashlib.sha256(weights(network)).hexdigest()
+
+
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Where two runs' identities differ, in words: "seed (0 there, 1 here)"."""
     words = []
@@ -48,8 +61,8 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
                 if before[field] != value[field]
             )
             words.append(f"recipe ({changed})")
-        elif name == "data":  # a fingerprint says nothing to a reader
-            words.append("data")
+        elif name in ("data", "teacher"):  # a fingerprint says nothing to a reader
+            words.append({"data": "data", "teacher": "the teacher's weights"}[name])
         else:
             words.append(f"{name} ({before!r} there, {value!r} here)")
     return words

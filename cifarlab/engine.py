@@ -201,16 +201,24 @@ class Run:
     average: AveragedModel | None  # of the weights, where the recipe asks for it
     steps: int  # in all epochs
     classes: int  # of the images
+    teacher: nn.Module | None = None  # whose probabilities are the labels
     epoch: int = 0  # the one that is going on
     learning_rate: float = 0.0  # of the last step
 
     @classmethod
     def begin(
-        cls, network: nn.Module, recipe: Recipe, train: data.Split, numerics: Numerics
+        cls,
+        network: nn.Module,
+        recipe: Recipe,
+        train: data.Split,
+        numerics: Numerics,
+        teacher: nn.Module | None = None,
     ) -> "Run":
         """The run before its first step."""
         keep_freed_memory()
         numerics.place(network)
+        if teacher is not None:
+            numerics.place(teacher).eval()
         learn_whitening(network, recipe, train)
         steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
         optimizer, schedule = make_optimizer(network, recipe, steps)
@@ -228,6 +236,7 @@ class Run:
             average,
             steps,
             len(train.classes),
+            teacher,
         )
 
     def parts(self) -> dict[str, Any]:
@@ -283,8 +292,12 @@ def train_epoch(run: Run, batches: Batches) -> Score:
     """Learn from all `batches` once; the score is of each before its step.
 
     Where the recipe mixes pictures, their labels are mixed alike, and right is the larger share.
+    A teacher sees the same pictures, and its probabilities are what the loss takes for labels.
 
     Raises: NotFinite if a loss is no number; ValueError if the network has a score too few.
+    Source: a teacher, Hinton et al. 2015, "Distilling the Knowledge in a Neural Network",
+    arXiv:1503.02531; the same pictures for both, Beyer et al. 2022, "Knowledge distillation: A good
+    teacher is patient and consistent", arXiv:2106.05237.
     """
     run.network.train()
     mixing = MIXINGS.get(run.recipe.mixing)
@@ -296,7 +309,11 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         labels = labels.to(run.numerics.device, non_blocking=True)  # (B,), or as above
         outputs = run.numerics.compute(run.network, images)  # (B, classes)
         _check_scores(outputs, images, run.classes)
-        if mix:
+        right = labels.argmax(dim=1) if mix else labels
+        if run.teacher is not None:
+            with torch.no_grad():
+                labels = run.numerics.compute(run.teacher, images).softmax(dim=1)
+        if labels.ndim == 2:
             labels = F.pad(labels, (0, outputs.shape[1] - run.classes))  # it may have more scores
         loss = F.cross_entropy(outputs, labels, label_smoothing=run.recipe.label_smoothing)
         if not math.isfinite(loss.item()):
@@ -304,7 +321,6 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         run.step(loss)
         # Sums, not means: the last batch is shorter, yet every image counts once.
         loss_sum += loss.item() * len(labels)
-        right = labels.argmax(dim=1) if mix else labels
         correct += int((outputs.argmax(dim=1) == right).sum())
         images_seen += len(labels)
     return Score(loss_sum / images_seen, 100 * correct / images_seen)
@@ -352,13 +368,15 @@ def fit(
     resume: bool = False,
     workers: int = 0,
     numerics: Numerics | None = None,
+    teacher: nn.Module | None = None,
 ) -> Iterator[Epoch]:
     """Train `network` in place by `recipe`; yield what each epoch did.
 
     `held_out` is scored after every epoch, or only after the last where `every_epoch` is false.
     Where `checkpoint` names a file, the whole state is written there before each yield;
     `resume` goes on from it, and yields the epochs it holds first. On one CPU a resumed run
-    equals an uninterrupted one bit for bit.
+    equals an uninterrupted one bit for bit. `teacher` is the network that the recipe names as its
+    teacher, if it names one; it goes where `network` goes, in eval mode, and learns nothing.
 
     Raises, when it is called: TypeError or ValueError if an argument is out of its range, or
     `checkpoint` damaged or of another run; OSError if it can't be read. While it trains: NotFinite
@@ -379,7 +397,9 @@ def fit(
             f"held_out has {len(held_out.classes)} classes, and train only "
             f"{len(train.classes)}; give both the same."
         )
-    run = Run.begin(network, recipe, train, numerics or fastest())
+    numerics = numerics or fastest()
+    _check_teacher(teacher, recipe, train, numerics)
+    run = Run.begin(network, recipe, train, numerics, teacher)
     checkpoint_file = _checkpoints.Checkpoint(
         path=checkpoint and Path(checkpoint),
         identity={
@@ -388,11 +408,34 @@ def fit(
             "source": train.source,
             "images": len(train),
             "data": _checkpoints.fingerprint(train, held_out),
+            "teacher": _checkpoints.weights_fingerprint(teacher),
         },
         parts=run.parts(),
     )
     history = checkpoint_file.load() if resume else []
     return _epochs(run, train, held_out, history, checkpoint_file, seed, every_epoch, workers)
+
+
+def _check_teacher(
+    teacher: nn.Module | None, recipe: Recipe, train: data.Split, numerics: Numerics
+) -> None:
+    """Nothing, if the recipe names one where there is one, and it knows the classes of `train`.
+
+    Raises: TypeError or ValueError that says so.
+    """
+    arguments.instance("teacher", teacher, nn.Module | None)
+    if (teacher is None) != (recipe.teacher is None):
+        raise ValueError(
+            f"teacher={arguments.shown(teacher)}, and the recipe's teacher is "
+            f"{arguments.shown(recipe.teacher)}; give `records.load_network` of that, or neither."
+        )
+    if teacher is not None:
+        scores, _ = predict(teacher, data.batches(train.take([0])), numerics)
+        if scores.shape[1] != len(train.classes):
+            raise ValueError(
+                f"teacher gives {scores.shape[1]} scores for images of {len(train.classes)} "
+                "classes; give one that has learned these classes."
+            )
 
 
 def _epochs(
@@ -471,8 +514,8 @@ def find_learning_rate(
     Stops once the smoothed loss is four times its best; `smoothing`, 0 to 1, is the share of the
     old average in the new (less of it for fewer steps). The steps are of SGD with the momentum of
     `recipe`, for all weights, without what else it asks of a step (Muon, weight decay, label
-    smoothing, another rate for the biases of batch norms). `network` gets its weights and modes
-    back, no gradients, and goes back to its device.
+    smoothing, a teacher, another rate for the biases of batch norms). `network` gets its weights
+    and modes back, no gradients, and goes back to its device.
 
     Raises: ValueError if the range is empty; NotFinite if the very first loss is no number.
     Source: Smith 2017, "Cyclical Learning Rates", section 3.3, arXiv:1506.01186.

@@ -51,6 +51,8 @@ class Recipe:
     remeasure_norms: bool = False  # batch norms' averages, over one epoch, after the last step
     augmentation: str = "none"  # a name of `data.AUGMENTATIONS`
     mixing: Mixing = "none"  # of each picture and its label with another of the batch
+    # A record, by name or folder; its network's probabilities take the place of the labels.
+    teacher: str | None = None
     images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
@@ -67,6 +69,12 @@ class Recipe:
         object.__setattr__(self, "network_options", self._plain_options())
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0.")
+        if self.teacher and self.label_smoothing:  # it would blur what the teacher knows
+            named = arguments.shown(self.teacher)
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} and teacher={named}; a teacher's "
+                "probabilities are soft already: set label_smoothing=0."
+            )
 
     def _plain_options(self) -> dict:
         """The options of the network as JSON has them, lists for tuples: as in a record."""
@@ -110,6 +118,10 @@ def _checked(setting: Field, value: Any) -> Any:
     if setting.name in ("mean", "std"):
         least = 0 if setting.name == "mean" else 1e-6
         return tuple(map(float, arguments.three(setting.name, value, least, 1)))
+    if setting.name == "teacher" and not (value is None or (isinstance(value, str) and value)):
+        raise ValueError(
+            f"teacher={arguments.shown(value)}; it must be None, or the name or folder of a record."
+        )
     if setting.name == "images" and value is not None:
         return arguments.whole("images", value, 1)
     if setting.name == "ema_decay" and not (
@@ -175,6 +187,35 @@ RECIPES = {
                 "entries": ("dense", "separable"),
             },
             epochs=150,
+            batch_size=512,
+            peak_learning_rate=0.7,
+            nesterov=True,
+            weight_decay=5e-4,
+            norm_bias_factor=16.0,
+            muon_peak_learning_rate=0.1,
+            warmup_share=0.1,
+            anneal="linear",
+            cycle_momentum=False,
+            label_smoothing=0.1,
+            augmentation="all",
+        ),
+        # Whose probabilities a smaller network may learn from: `accurate`, twice as wide and with
+        # dense convolutions. 3.3 million parameters, and 1.27 G multiply-adds an image; at a
+        # quarter of an H200's peak an epoch would take two seconds, and being asked in an epoch of
+        # a student 0.6. Its own labels are smoothed as those of `accurate`: whether that harms
+        # students is disputed (Müller et al. 2019, arXiv:1906.02629: yes; Chandrasegaran et al.
+        # 2022, arXiv:2206.14532: not where probabilities are taken as they are, as here).
+        Recipe(
+            name="teacher",
+            network="fast",
+            network_options={
+                "widths": (128, 256),
+                "early": ("dense",) * 4,
+                "late": ("dense",) * 4,
+                "strides": (1, 2),
+                "entries": ("dense", "dense"),
+            },
+            epochs=80,
             batch_size=512,
             peak_learning_rate=0.7,
             nesterov=True,

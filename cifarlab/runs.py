@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from cifarlab import _arguments as arguments
 from cifarlab import data, engine, records
@@ -61,6 +62,39 @@ def learned_from(recipe: Recipe, train: data.Split) -> data.Split:
     return few
 
 
+def teacher_of(recipe: Recipe, train: data.Split, scored_on: str) -> nn.Module | None:
+    """The network that `recipe` names as its teacher, in eval mode, if it names one.
+
+    It has learned from the same kind of images, as the recipe normalises them. Where the run is
+    scored on "validation" images, so was the teacher: it must not have seen them, for it would
+    tell its student what it knows by heart.
+
+    Raises: ValueError if there is no such record, or it has no weights, or can't teach this run.
+    """
+    if recipe.teacher is None:
+        return None
+    named = f"teacher={arguments.shown(recipe.teacher)}"
+    try:
+        record, network = records.load(recipe.teacher), records.load_network(recipe.teacher)
+    except ValueError as error:
+        raise ValueError(f"{named}: {error}") from error
+    if not record.data.startswith(f"{train.source}: "):
+        raise ValueError(f"{named} has learned from {record.data}; this run has {train.source}.")
+    for name in ("mean", "std"):
+        theirs, ours = getattr(record.recipe, name), getattr(recipe, name)
+        if theirs != ours:
+            raise ValueError(
+                f"{named} has learned from images normalised with {name}={theirs}, and this run "
+                f"has {name}={ours}; both must see the same. Give the run the teacher's."
+            )
+    if scored_on == "validation" and record.scored_on != "validation":
+        raise ValueError(
+            f"{named} has learned from the images that this run is scored on; name one that was "
+            "trained with --validation."
+        )
+    return network
+
+
 def train(
     recipe: Recipe,
     out: Path | str,
@@ -88,6 +122,7 @@ def train(
     arguments.whole("seed", seed, 0, engine.LARGEST_SEED)
     arguments.one_of("scored_on", scored_on, ["test", "validation"])
     train = learned_from(recipe, train)
+    teacher = teacher_of(recipe, train, scored_on)
     folder = Path(out)
     checkpoint, record_path = folder / "checkpoint.pt", folder / "record.json"
     if checkpoint.exists() and not resume:
@@ -104,7 +139,9 @@ def train(
     except OSError as error:
         raise ValueError(f"{out} can't be made ({error}); name another --out.") from error
     numerics = numerics or fastest()
-    record = records.begin(recipe, seed, network, train, held_out, numerics, scored_on=scored_on)
+    record = records.begin(
+        recipe, seed, network, train, held_out, numerics, scored_on=scored_on, teacher=teacher
+    )
     before = records.load(record_path) if resume and record_path.exists() else None
     if before:
         record = replace(record, earlier_sessions=before.sessions)
@@ -119,6 +156,7 @@ def train(
         resume=resume,
         workers=workers,
         numerics=numerics,
+        teacher=teacher,
     )
 
     def recorded(record: Record) -> Iterator[Epoch]:

@@ -86,6 +86,7 @@ class Record(Provenance):
     validation_accuracy: float | None = None  # in place of `test_accuracy`
     history: list[Epoch] = field(default_factory=list)
     earlier_sessions: list[Session] = field(default_factory=list)  # of a run that was resumed
+    teacher_weights: str | None = None  # SHA-256 of the file of the recipe's teacher's
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ Each command imports what it needs when it is called, so that the others answer 
 
 import argparse
 import getpass
+import math
 import os
 import re
 import sys
@@ -220,6 +221,8 @@ def parser() -> argparse.ArgumentParser:
     long.add_argument("--only", metavar="NAME", help="one lesson, or long-tests")
     long.add_argument("--mode", metavar="NAME", default="", help="such as GPU; no odd places then")
     long.add_argument("--jobs", type=number(1, MOST_JOBS), default=1, help="checks at a time (1)")
+    long.add_argument("--out", type=Path, default=ROOT / "validation", help="folder of the report")
+    long.add_argument("--resume", action="store_true", help="only what the last report lacks")
     colab = command("colab-check", colab_check, "Run the lessons with Colab's and oldest versions.")
     colab.add_argument("--only", choices=["colab", "oldest"])
     command("constraints", constraints, "Write down this environment's versions and licences.")
@@ -245,6 +248,16 @@ def parser() -> argparse.ArgumentParser:
         default=0.0,
         help="of a Dask worker's resource GPU, for each run: 0.25 lets four share one",
     )
+    minutes = command(
+        "gpu", gpu, "What is to be done on a GPU, in order; on from where it stopped."
+    )
+    minutes.add_argument(
+        "--out", type=Path, required=True, help="laid out as a clone is: . for this one"
+    )
+    minutes.add_argument(
+        "--time", type=number(1, LONGEST, float), metavar="SECONDS", help="stop after so long"
+    )
+    minutes.add_argument("--rehearse", action="store_true", help="all of it, small, on a CPU")
     release = command("publish", publish, "Make a run's record one that ships with the package.")
     release.add_argument("run_folder", type=Path, metavar="RUN", help="such as runs/baseline-seed0")
     page = command("export", export, "Write a network down for the page Live predictions.")
@@ -537,7 +550,9 @@ def validate(options: argparse.Namespace) -> int:
     """Run the long checks."""
     from cifarlab_course.lessons import validate
 
-    return validate.validate(options.only, options.mode, options.jobs)
+    return validate.validate(
+        options.only, options.mode, options.jobs, options.out, resume=options.resume
+    )
 
 
 def colab_check(options: argparse.Namespace) -> int:
@@ -571,6 +586,17 @@ def experiment(options: argparse.Namespace) -> None:
         scheduler=options.scheduler,
         gpu_share=options.gpu_share,
     )
+
+
+def gpu(options: argparse.Namespace) -> int:
+    """Use a GPU."""
+    from cifarlab_course.artefacts import gpu
+
+    if gpu.use(options.out, options.time or math.inf, rehearse=options.rehearse):
+        print("All is done.")
+        return 0
+    print("Not all is done; the same command goes on from here.")
+    return 1
 
 
 def publish(options: argparse.Namespace) -> None:

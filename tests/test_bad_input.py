@@ -308,6 +308,7 @@ CASES = {
     "fit recipe": (fit, "recipe", nothing),
     "fit train": (fit, "train", nothing),
     "fit held_out": (fit, "held_out", nothing),
+    "fit teacher": (fit, "teacher", or_none(nothing)),
     "fit seed": (fit, "seed", is_whole(0, 2**32 - 1)),
     "find_learning_rate network": (sweep, "network", nothing),
     "find_learning_rate lowest": (sweep, "lowest", lambda v: is_number(0, 10)(v) and 0 < v < 10),

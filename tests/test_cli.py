@@ -338,6 +338,15 @@ def test_any_field_of_a_recipe_can_be_changed_and_the_record_says_so(training, t
     )
 
 
+@pytest.mark.slow
+def test_a_run_learns_from_the_teacher_that_a_change_names(run, training, tmp_path):
+    training("--validation", out=tmp_path / "teacher")
+    status, out, _ = training("--validation", "--change", "teacher=teacher")
+    assert status == 0 and len(out.splitlines()) == 4
+    assert records.load("run").teacher_weights
+    assert "teacher='nobody': no record" in refused(training("--change", "teacher=nobody", out="x"))
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -206,6 +206,134 @@ def test_mixing_follows_from_the_seed_and_takes_a_network_of_more_scores(tiny, s
     assert loss(0, mixing) != loss(0, "none")
 
 
+# ------------------------------------------------------------------------------------ a teacher
+
+
+@pytest.fixture
+def taught(plain):
+    """The recipe of a network that learns from a teacher, and such a teacher."""
+    torch.manual_seed(9)
+    return dataclasses.replace(plain, teacher="it", epochs=1), Tiny()
+
+
+def test_the_loss_with_a_teacher_is_against_its_probabilities(taught, shapes):
+    """Image by image, at rate 0; the accuracy is still that of the true labels."""
+    recipe, teacher = taught
+    recipe = dataclasses.replace(recipe, batch_size=48, peak_learning_rate=0)
+    network, (epoch,) = train(recipe, shapes, teacher=teacher)
+    ours, labels = engine.predict(network, data.batches(shapes[0]), FP32)
+    theirs, _ = engine.predict(teacher, data.batches(shapes[0]), FP32)
+    expected = -(theirs.exp() * ours).sum(dim=1).mean().item()
+    assert epoch.train.loss == pytest.approx(expected, rel=1e-5)
+    assert epoch.train.accuracy == engine.score(ours, labels).accuracy
+
+
+@pytest.mark.parametrize("mixing", ["none", "mixup"])
+def test_teacher_and_student_see_the_same_pictures(taught, shapes, mixing):
+    """Flipped, moved, cut out and mixed alike; that is what makes a teacher consistent."""
+    recipe, teacher = taught
+    recipe = dataclasses.replace(recipe, augmentation="all", mixing=mixing, network="tiny")
+    network, seen = make(recipe), {}
+    for part in (network, teacher):
+        part.register_forward_pre_hook(
+            lambda part, given: seen.setdefault(part, []).append(given[0])
+        )
+    train(recipe, shapes, network=network, teacher=teacher)
+    first, *theirs = seen[teacher]  # the first is the question how many classes it knows
+    ours = seen[network][: len(theirs)]
+    assert len(first) == 1 and len(theirs) == 13
+    assert all(map(torch.equal, ours, theirs))
+
+
+def test_a_teacher_learns_nothing_itself(taught, shapes):
+    """Neither its weights nor the averages of its batch norms move, whatever mode it came in."""
+    recipe, teacher = taught
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    train(recipe, shapes, teacher=teacher.train())
+    assert_equal_bits(teacher, types.SimpleNamespace(state_dict=lambda: before))
+    assert all(weights.grad is None for weights in teacher.parameters())
+    assert not any(part.training for part in teacher.modules())
+
+
+def test_a_student_may_have_more_scores_than_there_are_classes(taught, shapes):
+    recipe, teacher = taught
+    twelve = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 12))
+    assert train(recipe, shapes, network=twelve, teacher=teacher)[1][0].train.loss > 0
+
+
+class Knows(nn.Module):
+    """Tells the class of each picture of a split, whatever its label says; as sure as can be."""
+
+    def __init__(self, split, classes):
+        super().__init__()
+        ((pictures, _),) = data.batches(split, None, len(split))
+        rows = zip(pictures, classes, strict=True)
+        self.classes = {picture.numpy().tobytes(): each for picture, each in rows}
+
+    def forward(self, images):
+        known = [self.classes[image.contiguous().numpy().tobytes()] for image in images]
+        return 20.0 * F.one_hot(torch.tensor(known), 10)
+
+
+@pytest.mark.slow
+def test_a_network_learns_from_a_teacher_where_all_labels_are_wrong(tiny):
+    """Guessing gets 50 of 500 right; 150 are 15 deviations more. The labels would teach others."""
+
+    def halve(inputs, outputs):
+        conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+    torch.manual_seed(0)
+    head = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(64, 10, 1), nn.Flatten()]
+    network = nn.Sequential(halve(3, 16), halve(16, 32), halve(32, 64), *head)
+    right, held_out = data.synthetic(1000, seed=0), data.synthetic(500, seed=1)
+    wrong = dataclasses.replace(right, labels=(right.labels + 5) % 10)
+    changes = {"epochs": 9, "batch_size": 50, "peak_learning_rate": 0.1, "augmentation": "none"}
+    recipe = dataclasses.replace(tiny, teacher="it", **changes)
+    teacher = Knows(right, right.labels.tolist())
+    _, epochs = train(recipe, (wrong, held_out), network=network, teacher=teacher)
+    assert epochs[-1].held_out.accuracy > 30
+    assert epochs[-1].train.accuracy < 10, "counted against the labels"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("it", None, "teacher=None, and the recipe's teacher is 'it'"),
+        (None, Tiny(), "the recipe's teacher is None; give `records.load_network`"),
+        ("it", "it", "teacher='it'; it must be torch.nn"),
+        (
+            "it",
+            nn.Sequential(nn.Flatten(), nn.Linear(3072, 7)),
+            "7 scores for images of 10 classes",
+        ),
+    ],
+)
+def test_a_teacher_that_is_none_or_not_asked_for_is_refused(plain, shapes, name, given, message):
+    recipe = dataclasses.replace(plain, teacher=name)
+    with pytest.raises((TypeError, ValueError), match=message):
+        engine.fit(make(recipe), recipe, *shapes, numerics=FP32, teacher=given)
+
+
+@pytest.mark.slow
+def test_a_run_with_a_teacher_goes_on_as_if_nothing_had_been_but_with_no_other_teacher(
+    tiny, few, tmp_path
+):
+    """Dropout of the student must not depend on what the teacher draws, either."""
+    recipe = dataclasses.replace(tiny, teacher="it", augmentation="all", mixing="mixup")
+    teacher, other, path = Tiny(), Tiny(), tmp_path / "checkpoint.pt"
+    next(engine.fit(make(recipe), recipe, *few, checkpoint=path, numerics=FP32, teacher=teacher))
+    with pytest.raises(ValueError, match="another run; what differs: the teacher's weights"):
+        train(recipe, few, checkpoint=path, resume=True, teacher=other)
+    resumed, epochs = train(recipe, few, checkpoint=path, resume=True, teacher=teacher)
+    uninterrupted, expected = train(recipe, few, teacher=teacher)
+    assert untimed(epochs) == untimed(expected)
+    assert_equal_bits(resumed, uninterrupted)
+
+
+# ---------------------------------------------------------------------------------- refusals
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [

@@ -51,6 +51,7 @@ def test_the_baseline_is_the_run_of_2023():
         "remeasure_norms": False,
         "augmentation": "original",
         "mixing": "none",
+        "teacher": None,
         "images": None,
         "mean": (0.4914, 0.4822, 0.4465),
         "std": (0.2023, 0.1994, 0.2010),
@@ -122,6 +123,8 @@ def test_an_unknown_field_is_answered_with_the_known_ones():
         ("label_smoothing", 1.1, 1),
         ("ema_decay", 0.0, None),
         ("ema_decay", 1.0, 0.99),
+        ("teacher", 3, None),
+        ("teacher", "", "fast-seed0"),
         ("images", 0, None),
         ("images", 1.5, 10),
         ("mean", (0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -180,6 +183,12 @@ def test_nesterov_without_momentum_is_refused():
     """torch would refuse it too, only after the data are loaded."""
     with pytest.raises(ValueError, match="nesterov.*momentum"):
         Recipe(**GOOD, nesterov=True, momentum=0)
+
+
+def test_a_teacher_takes_the_place_of_smoothed_labels():
+    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 and teacher='x'.*=0\.$"):
+        Recipe(**GOOD, teacher="x", label_smoothing=0.1)
+    assert Recipe(**GOOD, teacher="x", label_smoothing=0).teacher == "x"
 
 
 @given(

@@ -1,6 +1,7 @@
 """`runs.train` goes from a recipe to a record, and refuses what it can't do before it trains."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -77,6 +78,77 @@ def test_a_resumed_run_tells_of_its_sessions(tiny, shapes, tmp_path):
     next(train(tiny, shapes, tmp_path))
     list(train(tiny, shapes, tmp_path, resume=True))
     assert [session.epochs for session in records.load(tmp_path).sessions] == [1, 3]
+
+
+# ------------------------------------------------------------------------------------ a teacher
+
+
+@pytest.fixture
+def teacher(tiny, shapes, tmp_path):
+    """The folder of a finished run, scored on validation images."""
+    list(train(tiny, shapes, tmp_path / "teacher", scored_on="validation"))
+    return tmp_path / "teacher"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scored_on", ["test", "validation"])
+def test_a_record_says_which_teacher_the_run_had(tiny, shapes, teacher, tmp_path, scored_on):
+    """By the number that `sha256sum` tells of its weights; and it's from those that it learned."""
+    taught = dataclasses.replace(tiny, teacher=str(teacher))
+    epochs = list(train(taught, shapes, tmp_path / "run", scored_on=scored_on))
+    record = records.load(tmp_path / "run")
+    digest = hashlib.sha256((teacher / "record.safetensors").read_bytes()).hexdigest()
+    assert (record.recipe.teacher, record.teacher_weights) == (str(teacher), digest)
+    alone = list(train(tiny, shapes, tmp_path / "alone", scored_on=scored_on))
+    assert records.load(tmp_path / "alone").teacher_weights is None
+    assert epochs[0].train.loss != alone[0].train.loss
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(
+    tiny, shapes, teacher, tmp_path
+):
+    taught = dataclasses.replace(tiny, teacher=str(teacher))
+    next(train(taught, shapes, tmp_path / "run"))
+    list(train(tiny, shapes, tmp_path / "other", seed=1))
+    (tmp_path / "other" / "record.safetensors").replace(teacher / "record.safetensors")
+    with pytest.raises(ValueError, match="what differs: the teacher's weights"):
+        train(taught, shapes, tmp_path / "run", resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("no record", "no record '.*nothing'; give the path of one"),
+        ("no weights", r"record.safetensors does not hold the weights of tiny-seed0"),
+        (
+            "normalised otherwise",
+            r"normalised with std=\(0.2, 0.2, 0.2\), and this run has std=\(0.24",
+        ),
+        ("other images", "has learned from CIFAR-10: .*; this run has synthetic shapes"),
+        ("seen before", "the images that this run is scored on; .*--validation"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_written(
+    tiny, shapes, teacher, tmp_path, change, message
+):
+    record, named = records.load(teacher), teacher
+    if change == "no record":
+        named = tmp_path / "nothing"
+    elif change == "no weights":
+        (teacher / "record.safetensors").unlink()
+    elif change == "normalised otherwise":
+        record = dataclasses.replace(record, recipe=dataclasses.replace(tiny, std=(0.2, 0.2, 0.2)))
+    elif change == "other images":
+        record = dataclasses.replace(record, data="CIFAR-10: 45000 images, scored on 5000")
+    else:
+        record = dataclasses.replace(record, scored_on="test")
+    records.save(record, teacher / "record.json")
+    taught = dataclasses.replace(tiny, teacher=str(named))
+    with pytest.raises(ValueError, match=f"^teacher='.*{message}"):
+        train(taught, shapes, tmp_path / "run", scored_on="validation")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from cifarlab import _arguments as arguments
-from cifarlab import model, schema
+from cifarlab import _checkpoints, model, schema
 from cifarlab._files import replacing
 from cifarlab.data import Split
 from cifarlab.numerics import Numerics
@@ -43,6 +43,7 @@ def begin(
     numerics: Numerics,
     *,
     scored_on: str = "test",
+    teacher: nn.Module | None = None,
 ) -> Record:
     """The record of a run that is about to start; `extend` it by every epoch of `engine.fit`."""
     return Record(
@@ -55,6 +56,7 @@ def begin(
         multiply_adds=model.count_multiply_adds(network),
         test_accuracy=None,
         scored_on=scored_on,
+        teacher_weights=_checkpoints.weights_fingerprint(teacher),
         **vars(provenance(numerics)),
     )
 
@@ -147,9 +149,8 @@ def save(record: Record, path: Path) -> None:
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write the network's numbers beside a record, to the last bit: `.safetensors`, float32."""
-    tensors = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with replacing(path) as temporary:
-        temporary.write_bytes(to_bytes(tensors))
+        temporary.write_bytes(_checkpoints.weights(network))
 
 
 def load_network(name: str | os.PathLike) -> nn.Module:

@@ -23,6 +23,7 @@ FLIPS = {"augmentation": "flip"}
 FOUND = 0.15  # about a tenth of the rate with the lowest loss: `benchmarks/finder.py`
 SGD = {"muon_peak_learning_rate": 0.0}
 EARLY = (["separable"] * 4, "dilated separable")
+TEACHER = "runs/teacher-seed0"  # of `cifarlab train teacher --validation`
 CORRECTED = {"std": data.STD, "augmentation": "original-mean-fill", "weight_decay": 5e-4}
 
 
@@ -222,6 +223,16 @@ EXPERIMENTS = {
             for name in ("none", "all")
         ],
         scored_on="validation",  # which is scored after every epoch
+    ),
+    "teacher": Experiment(
+        "What does a patient teacher give, next to the same training without one?",
+        # A teacher's probabilities take the place of smoothed labels, so the two arms differ in
+        # what the loss takes for labels, and in nothing else.
+        [
+            Arm("labels, 20 epochs", "accurate", {"epochs": 20}),
+            Arm("teacher, 20 epochs", "accurate", {"epochs": 20, "teacher": TEACHER, **UNSMOOTHED}),
+        ],
+        scored_on="validation",  # which its teacher must not have seen either
     ),
     "corrected": Experiment(
         "What do the mistakes of 2023 cost?",

@@ -5,6 +5,8 @@
     course validate --mode GPU       only in the modes of that name, neither in odd places
                                      nor the long tests
     course validate --jobs 8         so many lessons at a time
+    course validate --resume         only what the last such report, of this commit and this kind
+                                     of machine, has not yet: where it was cut off
 
 Writes a dated report to validation/, anew after every check, to be committed: the colophon shows
 it. Exit status 1 if anything failed; the report then says what.
@@ -34,6 +36,8 @@ from cifarlab_course import ROOT
 from cifarlab_course.lessons.notebooks import LESSONS
 
 LONG_TESTS = "long-tests"
+AS_IT_IS = "as the machine is"  # their mode
+PLACES = ["from another folder", "alone, package installed", "every cell twice"]
 PACKAGES = ["torch", "torchvision", "albumentations", "numpy", "ipywidgets", "nbval"]
 FULL = {"CIFARLAB_PRECISION": "fp32", "CIFARLAB_MEMORY_FORMAT": "NCHW"}
 BRAIN_FLOAT = {"CIFARLAB_PRECISION": "bf16", "CIFARLAB_MEMORY_FORMAT": "channels_last"}
@@ -110,9 +114,9 @@ def places(path: Path, options: list[str], home: Path, environment: dict[str, st
     nbformat.write(twice(nbformat.read(path, as_version=4)), again)
     nothing = ["-c", os.devnull, "--rootdir", str(home), *options]  # knows nothing of our tests
     return [
-        (path.stem, "from another folder", *passes([*options, str(path)], {}, home)),
-        (path.stem, "alone, package installed", *passes([*nothing, str(alone)], environment, home)),
-        (path.stem, "every cell twice", *passes([*nothing, str(again)], environment, home)),
+        (path.stem, PLACES[0], *passes([*options, str(path)], {}, home)),
+        (path.stem, PLACES[1], *passes([*nothing, str(alone)], environment, home)),
+        (path.stem, PLACES[2], *passes([*nothing, str(again)], environment, home)),
     ]
 
 
@@ -123,11 +127,12 @@ def checks(
     *,
     elsewhere: bool,
     long: bool,
+    known: set[tuple],
 ) -> Iterator[tuple]:
     """One row for each check, once it has been made: its name, its mode, passed or not, minutes.
 
     The lessons in the `chosen` modes; then, if asked for, in odd places; `jobs` at a time. Then, if
-    asked for, the long tests.
+    asked for, the long tests. Not again those whose names and modes are `known`.
     """
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=3600"]
 
@@ -137,7 +142,11 @@ def checks(
         return path.stem, mode, *passes([*nbval, str(path)], chosen[mode])
 
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(in_mode, [(path, mode) for mode in chosen for path in lessons])
+        lacking = [
+            (path, mode) for mode in chosen for path in lessons if (path.stem, mode) not in known
+        ]
+        yield from pool.map(in_mode, lacking)
+    lessons = [path for path in lessons if (path.stem, PLACES[-1]) not in known]
     if lessons and elsewhere:  # only lessons need the package installed
         with tempfile.TemporaryDirectory() as temporary:
             home = Path(temporary) / "Vérité, 真 and spaces"
@@ -151,9 +160,9 @@ def checks(
             with ThreadPoolExecutor(jobs) as pool:
                 for rows in pool.map(in_places, lessons):
                     yield from rows
-    if long:
+    if long and (LONG_TESTS, AS_IT_IS) not in known:
         print(f"\n{LONG_TESTS}", flush=True)
-        yield LONG_TESTS, "as the machine is", *passes(["-m", "long", "tests"], {})
+        yield LONG_TESTS, AS_IT_IS, *passes(["-m", "long", "tests"], {})
 
 
 def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -> None:
@@ -182,12 +191,31 @@ def write_report(path: Path, title: str, rows: list[tuple], *, finished: bool) -
         temporary.write_text("\n".join(report), encoding="utf-8")
 
 
+def read_report(path: Path, title: str) -> list[tuple]:
+    """The rows of a report of this title, but for its date, and of this commit; none of another."""
+    text = path.read_text(encoding="utf-8")
+    if not text.startswith(f"# {path.name[:10]}, {title}\n"):
+        return []
+    if f"at commit `{records.commit()[:7]}`." not in text:
+        return []
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (passed|\*\*failed\*\*) \| (\S+) \|$", text, re.M)
+    return [
+        (check, mode, result == "passed", float(minutes)) for check, mode, result, minutes in rows
+    ]
+
+
 def validate(
-    only: str | None = None, mode: str = "", jobs: int = 1, folder: Path = ROOT / "validation"
+    only: str | None = None,
+    mode: str = "",
+    jobs: int = 1,
+    folder: Path = ROOT / "validation",
+    *,
+    resume: bool = False,
 ) -> int:
     """Run the checks, `jobs` at a time, write the report into `folder`; 1 if one failed, else 0.
 
-    `only` is a lesson, or long-tests; `mode` is what the modes to run begin with.
+    `only` is a lesson, or long-tests; `mode` is what the modes to run begin with. With `resume`,
+    go on with the last report of the same checks, machine and commit, if there is one.
 
     Raises: ValueError if there is no such lesson or mode.
     """
@@ -203,16 +231,21 @@ def validate(
     today = datetime.datetime.now(datetime.UTC).date()
     device = "cuda" if any(name.startswith("GPU") for name in chosen) else "cpu"
     part = [choice for choice in (only, mode) if choice]  # a part is no whole report
-    title = ": ".join([f"{today}, {records.processor(fastest(device))}", *part])
-    name = "-".join([str(today), "gpu" if device == "cuda" else "cpu", *part])
-    path = folder / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
-    rows = []
+    title = ": ".join([records.processor(fastest(device)), *part])
+    name = "-".join(["gpu" if device == "cuda" else "cpu", *part])
+    name = f"{re.sub(r'[^a-zA-Z0-9]+', '-', name).lower()}.md"
+    path, rows = folder / f"{today}-{name}", []
+    for before in sorted(folder.glob(f"????-??-??-{name}")) if resume else []:
+        if known := read_report(before, title):
+            path, rows = before, known
+    title = f"{path.name[:10]}, {title}"
     for row in checks(
         [path for path in LESSONS if only in (None, path.stem)],
         chosen,
         jobs,
         elsewhere=not mode,
         long=only in (None, LONG_TESTS) and not mode,
+        known={(check, mode) for check, mode, *_ in rows},
     ):
         rows.append(row)
         write_report(path, title, rows, finished=False)
