@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shlex
 import shutil
 import statistics
@@ -247,6 +248,18 @@ def test_runs_of_other_images_are_not_summed_up_with_the_rest(command, tmp_path)
     (tmp_path / "summaries" / "small.json").unlink()
     status, _, err = command("--collect")
     assert status == 2 and "runs of different images" in err and "and others" in err
+
+
+def test_arms_that_learn_from_more_and_fewer_images_are_summed_up_together(command, monkeypatch):
+    arms = [Arm(f"{count} images", "tiny", {"images": count}, seeds=[0]) for count in (50, 100)]
+    monkeypatch.setattr(
+        experiment, "EXPERIMENTS", {"small": Experiment("Why?", [*arms, Arm("all", "tiny")])}
+    )
+    status, out, _ = command(*SYNTHETIC)
+    assert status == 0 and "sums up 5 of 5 runs" in out
+    learned_from = [arm["runs"][0]["data"] for arm in records.experiment("small")["arms"]]
+    counts = [re.search(r": (\d+) images", each)[1] for each in learned_from]
+    assert counts == ["50", "100", "200"]
 
 
 SHIPPED = sorted(path.stem for path in records.EXPERIMENTS.glob("*.json"))

@@ -12,6 +12,7 @@ What it holds counts as run: to run it anew, move the summary away.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -69,7 +70,10 @@ def summary(experiment: Experiment, folder: Path, summed: dict) -> dict:
     if not any(arms):
         first = experiment.arms[0]
         raise ValueError(f"no run is finished; the first would be {first.folder(folder, 0)}.")
-    learned_from = {run["data"] for arm in arms if arm for run in arm["runs"]}
+    # But for how many: that an arm's recipe says.
+    learned_from = {
+        re.sub(r": \d+ images", "", run["data"]) for arm in arms if arm for run in arm["runs"]
+    }
     if len(learned_from) > 1:
         raise ValueError(
             f"runs of different images can't be summed up together: {'; '.join(learned_from)}. "
