@@ -200,16 +200,23 @@ def test_every_arm_has_a_recipe_under_200_000_parameters_and_a_folder_of_its_own
 
 
 def test_the_arms_on_convolutions_are_equal_in_what_they_say():
-    """Parameters within one per cent; the same field, counted by the package."""
-    counts, fields = [], []
+    """Parameters within one per cent; the same field, counted by the package; the time of a step
+    within six, as it was measured.
+    """
+    counts, fields, times = [], [], []
+    measured = records.benchmark("convolutions")["milliseconds_per_image"]
     for arm in EXPERIMENTS["convolutions"].arms:
         network = model.create("fast", **arm.changes["network_options"])
         if arm.name.startswith("equal parameters"):
             counts.append(model.count_parameters(network))
         elif arm.name.startswith("equal field"):
             fields.append(experiment.view(network))
+        else:
+            times.append(measured[arm.name]["training"])
     assert max(counts) / min(counts) < 1.01
     assert fields == [{"receptive_field": 48, "coverage": 1.0}] * 5
+    times += [measured[f"equal parameters, {kind}"]["training"] for kind in ("dense", "dilated")]
+    assert len(times) == 4 and max(times) / min(times) < 1.06
 
 
 def test_the_capstone_decides_between_designs_that_differ_in_one_thing():
