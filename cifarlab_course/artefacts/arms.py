@@ -156,8 +156,8 @@ EXPERIMENTS = {
     "finder": Experiment(
         "Is the rate that a finder recommends better than the recipe's?",
         [
-            Arm("the recipe's rate", "fast", SGD),
-            Arm("the finder's rate", "fast", {**SGD, "peak_learning_rate": FOUND}),
+            Arm("the recipe, 0.5", "fast", SGD),
+            Arm(f"the finder, {FOUND}", "fast", {**SGD, "peak_learning_rate": FOUND}),
         ],
         scored_on="validation",
     ),
