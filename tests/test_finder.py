@@ -1,0 +1,30 @@
+"""Protects what practice 9 says of a finder, and of the rate that it recommends."""
+
+import numpy as np
+
+from cifarlab import records
+from cifarlab_course import ROOT
+from cifarlab_course.artefacts.arms import FOUND
+
+PAGE = (ROOT / "book" / "practice" / "09-train-under-200k.md").read_text(encoding="utf-8")
+
+
+def test_the_rate_that_was_tried_is_about_a_tenth_of_where_the_loss_is_lowest():
+    sweeps = records.benchmark("finder")["sweeps"]
+    rates = [sweep["recommended"] for sweep in sweeps]
+    assert min(rates) < FOUND < max(rates) and f"you get about {FOUND}." in PAGE
+    for sweep in sweeps:
+        lowest = int(np.argmin(sweep["losses"]))
+        assert sweep["recommended"] == sweep["learning_rates"][lowest] / 10
+        assert len(sweep["losses"]) >= 200
+
+
+def test_the_page_says_by_how_much_the_finders_rate_is_behind():
+    recipe, finder = (
+        np.array([run["validation_accuracy"] for run in arm["runs"]])
+        for arm in records.experiment("finder")["arms"]
+    )
+    behind = recipe - finder
+    half = 4.303 * behind.std(ddof=1) / len(behind) ** 0.5
+    assert "behind by a third of a point, give or take a fifth." in PAGE
+    assert 0.28 < behind.mean() < 0.38 and 0.18 < half < 0.22
