@@ -489,6 +489,9 @@ def _epochs(
 # ---------------------------------------------------------------------- learning-rate finder
 
 
+MOST_STEPS = 1000  # of a sweep; more would show nothing new
+
+
 @dataclass(frozen=True)
 class Sweep:
     """Learning rates tried, one a step, and the smoothed loss that each met."""
@@ -531,7 +534,7 @@ def find_learning_rate(
     arguments.number("smoothing", smoothing, 0, 1)
     if smoothing == 1:
         raise ValueError(f"smoothing={smoothing}; it must be at least 0 and below 1.")
-    arguments.whole("steps", steps, 2)
+    arguments.whole("steps", steps, 2, MOST_STEPS)
     arguments.whole("seed", seed, 0, LARGEST_SEED)
     transform = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
     epochs = (  # as many as it takes

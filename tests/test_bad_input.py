@@ -317,7 +317,7 @@ CASES = {
         "highest",
         lambda v: is_number(1e-8, 1e38)(v) and v > 1e-8,
     ),
-    "find_learning_rate steps": (sweep, "steps", is_whole(2, 5)),
+    "find_learning_rate steps": (sweep, "steps", is_whole(2, engine.MOST_STEPS)),
     "find_learning_rate smoothing": (
         sweep,
         "smoothing",

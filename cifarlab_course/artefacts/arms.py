@@ -154,7 +154,7 @@ EXPERIMENTS = {
         scored_on="validation",
     ),
     "finder": Experiment(
-        "Is the rate that a finder recommends better than the recipe's?",
+        "Is the rate that a finder recommends better than that of the recipe?",
         [
             Arm("the recipe, 0.5", "fast", SGD),
             Arm(f"the finder, {FOUND}", "fast", {**SGD, "peak_learning_rate": FOUND}),
