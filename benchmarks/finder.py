@@ -22,7 +22,7 @@ STEPS, LOWEST, HIGHEST = 300, 1e-4, 10.0
 
 def main() -> None:
     """Sweep, print and write."""
-    recipe, numerics = recipes.get("fast"), fastest()
+    recipe, numerics = recipes.get("fast"), fastest(device="cpu")
     here = machine.fields(numerics)
     train, _ = runs.splits(validation=True)
     sweeps = []

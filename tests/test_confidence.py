@@ -7,6 +7,8 @@ from benchmarks import confidence
 from cifarlab import data, records
 from cifarlab_course import ROOT
 
+PAGE = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
+
 
 @pytest.fixture(scope="module")
 def known():
@@ -35,7 +37,6 @@ def test_shuffled_colours_come_apart_and_keep_the_brightness_of_each(known):
 
 
 def test_the_practice_page_says_of_each_run_what_it_made_of_noise():
-    page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
     whole = records.benchmark("confidence")
     rows = {"the run of the lesson": [whole["shipped"]["fast-seed0"]]}
     rows |= {f"anew, {name}": list(runs.values()) for name, runs in whole["arms"].items()}
@@ -44,11 +45,10 @@ def test_the_practice_page_says_of_each_run_what_it_made_of_noise():
         noise = [run["strange"]["noise"] for run in runs]
         sure = ", ".join(f"{each['confidence']:.0f}" for each in noise)
         said = ", ".join(each["said_most"] for each in noise)
-        assert f"| {words} | {sure} % | {said} |" in page
+        assert f"| {words} | {sure} % | {said} |" in PAGE
 
 
 def test_the_practice_page_compares_smoothing_with_none_as_the_runs_do():
-    page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
     arms = records.benchmark("confidence")["arms"]
     smoothed, half, plain = (
         np.array([run["strange"]["noise"]["confidence"] for run in arms[name].values()])
@@ -57,12 +57,11 @@ def test_the_practice_page_compares_smoothing_with_none_as_the_runs_do():
     assert plain.min() > max(smoothed.max(), half.max())
     error = np.sqrt((plain.var(ddof=1) + smoothed.var(ddof=1)) / 3)
     difference = plain.mean() - smoothed.mean()
-    assert f"by {difference:.0f} points on average" in page
-    assert f"give or take {2.776 * error:.0f} " in page
+    assert f"by {difference:.0f} points on average" in PAGE
+    assert f"give or take {2.776 * error:.0f} " in PAGE
 
 
 def test_the_practice_page_says_how_far_chance_moves_what_is_made_of_noise():
-    page = (ROOT / "book" / "practice" / "11-live-predictions.md").read_text(encoding="utf-8")
     whole = records.benchmark("confidence")
     sure = np.array(
         [
@@ -72,13 +71,13 @@ def test_the_practice_page_says_how_far_chance_moves_what_is_made_of_noise():
     )
     shipped = whole["shipped"]["fast-seed0"]["strange"]["noise"]["confidence"]
     words = {12: "twelve"}[int((shipped > sure).sum())]
-    assert f"is surer than {words} of these fifteen" in page and sure.size == 15
+    assert f"is surer than {words} of these fifteen" in PAGE and sure.size == 15
     moves = np.ptp(sure, axis=1)
-    assert f"the numbers move by {moves.min():.0f} to {moves.max():.0f} points" in page
+    assert f"the numbers move by {moves.min():.0f} to {moves.max():.0f} points" in PAGE
     worst = min(
         (run["strange"]["noise"] for runs in whole["arms"].values() for run in runs.values()),
         key=lambda noise: noise["auroc"],
     )
     assert worst["confidence"] > 99.9 and worst["share"] == 100
-    assert f"each of the thousand pictures of noise is an {worst['said_most']}" in page
-    assert f"its AUROC is {worst['auroc']:.2f}" in page
+    assert f"each of the thousand pictures of noise is an {worst['said_most']}" in PAGE
+    assert f"its AUROC is {worst['auroc']:.2f}" in PAGE

@@ -275,9 +275,8 @@ class Knows(nn.Module):
         return 20.0 * F.one_hot(torch.tensor(known), 10)
 
 
-@pytest.mark.slow
-def test_a_network_learns_from_a_teacher_where_all_labels_are_wrong(tiny):
-    """Guessing gets 50 of 500 right; 150 are 15 deviations more. The labels would teach others."""
+def three_halvings():
+    """A small network, images (N, 3, 32, 32) to scores (N, 10), the same each time."""
 
     def halve(inputs, outputs):
         conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
@@ -285,7 +284,13 @@ def test_a_network_learns_from_a_teacher_where_all_labels_are_wrong(tiny):
 
     torch.manual_seed(0)
     head = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(64, 10, 1), nn.Flatten()]
-    network = nn.Sequential(halve(3, 16), halve(16, 32), halve(32, 64), *head)
+    return nn.Sequential(halve(3, 16), halve(16, 32), halve(32, 64), *head)
+
+
+@pytest.mark.slow
+def test_a_network_learns_from_a_teacher_where_all_labels_are_wrong(tiny):
+    """Guessing gets 50 of 500 right; 150 are 15 deviations more. The labels would teach others."""
+    network = three_halvings()
     right, held_out = data.synthetic(1000, seed=0), data.synthetic(500, seed=1)
     wrong = dataclasses.replace(right, labels=(right.labels + 5) % 10)
     changes = {"epochs": 9, "batch_size": 50, "peak_learning_rate": 0.1, "augmentation": "none"}
@@ -553,14 +558,7 @@ def test_a_small_network_learns_the_synthetic_shapes(tiny):
 
     With twice the images the same network reaches 94 %.
     """
-
-    def halve(inputs, outputs):
-        conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-        return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
-
-    torch.manual_seed(0)
-    head = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(64, 10, 1), nn.Flatten()]
-    network = nn.Sequential(halve(3, 16), halve(16, 32), halve(32, 64), *head)
+    network = three_halvings()
     recipe = dataclasses.replace(tiny, epochs=9, batch_size=50, peak_learning_rate=0.1)
     split = data.synthetic(1000, seed=0), data.synthetic(500, seed=1)
     _, epochs = train(recipe, split, network=network, every_epoch=False)
