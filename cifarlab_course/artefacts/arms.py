@@ -234,6 +234,11 @@ EXPERIMENTS = {
         ],
         scored_on="validation",  # which its teacher must not have seen either
     ),
+    "taught": Experiment(
+        "What does `accurate` give `fast` as its teacher?",
+        # Beside the arms of "spread" and "tricks", which learn from labels, smoothed and plain.
+        [Arm("teacher", "fast", {"teacher": "accurate-seed0", **UNSMOOTHED})],
+    ),
     "corrected": Experiment(
         "What do the mistakes of 2023 cost?",
         [
