@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cifarlab import receptive_field
 
 # Words of the help, which must not load PyTorch to know them; a test compares.
-RECIPES = ("accurate", "baseline", "fast", "teacher")
+RECIPES = ("accurate", "baseline", "fast", "quick", "teacher")
 NETWORKS = ("fast", "skipnet")
 PRECISIONS = ("fp32", "bf16", "fp16")
 

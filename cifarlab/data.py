@@ -467,6 +467,11 @@ class OneByOne(Dataset):
         return self.transform(image=self.images[number])["image"]
 
 
+def shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch meets `count` images: (count,) int64."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
 class EpochBatches(Dataset):
     """One pass over a split, cut into batches; batch i is the same whichever worker makes it.
 
@@ -486,8 +491,8 @@ class EpochBatches(Dataset):
     ) -> None:
         self.split, self.transform, self.batch_size = split, transform, batch_size
         self.seed, self.epoch = seed, epoch
-        order = np.random.default_rng([seed, epoch]).permutation(len(split))
-        self.order = order if shuffle else np.arange(len(split))
+        count = len(split)
+        self.order = shuffled(count, seed, epoch) if shuffle else np.arange(count)
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)  # rounded up: the last may be smaller

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from cifarlab import _arguments as arguments
-from cifarlab import _checkpoints, data, model, muon
+from cifarlab import _checkpoints, data, hardness, model, muon
 from cifarlab.numerics import Numerics, fastest, keep_freed_memory
 from cifarlab.recipes import Recipe
 from cifarlab.schema import Epoch, Score
@@ -201,6 +201,7 @@ class Run:
     average: AveragedModel | None  # of the weights, where the recipe asks for it
     steps: int  # in all epochs
     classes: int  # of the images
+    losses: hardness.Losses
     teacher: nn.Module | None = None  # whose probabilities are the labels
     epoch: int = 0  # the one that is going on
     learning_rate: float = 0.0  # of the last step
@@ -220,7 +221,8 @@ class Run:
         if teacher is not None:
             numerics.place(teacher).eval()
         learn_whitening(network, recipe, train)
-        steps = recipe.epochs * math.ceil(len(train) / recipe.batch_size)
+        sizes = hardness.epoch_sizes(recipe, len(train))
+        steps = sum(math.ceil(size / recipe.batch_size) for size in sizes)
         optimizer, schedule = make_optimizer(network, recipe, steps)
         average = None
         if recipe.ema_decay:
@@ -236,6 +238,7 @@ class Run:
             average,
             steps,
             len(train.classes),
+            hardness.Losses(len(train)),
             teacher,
         )
 
@@ -247,6 +250,8 @@ class Run:
             "schedule": self.schedule,
             "scaler": self.scaler,
         }
+        if self.recipe.easy_left_out:
+            parts["losses"] = self.losses
         return parts | ({"average": self.average} if self.average else {})
 
     def step(self, loss: Tensor) -> None:
@@ -288,9 +293,10 @@ class Run:
         )
 
 
-def train_epoch(run: Run, batches: Batches) -> Score:
-    """Learn from all `batches` once; the score is of each before its step.
+def train_epoch(run: Run, batches: Batches) -> tuple[Score, Tensor]:
+    """Learn from all `batches` once; how each image did before its step: the score, each loss.
 
+    The losses (N,) are of the labels as they are, one for each image, in the order of the batches.
     Where the recipe mixes pictures, their labels are mixed alike, and right is the larger share.
     A teacher sees the same pictures, and its probabilities are what the loss takes for labels.
 
@@ -302,7 +308,7 @@ def train_epoch(run: Run, batches: Batches) -> Score:
     run.network.train()
     mixing = MIXINGS.get(run.recipe.mixing)
     mix = mixing(num_classes=run.classes) if mixing else None
-    loss_sum, correct, images_seen = 0.0, 0, 0
+    loss_sum, correct, images_seen, losses = 0.0, 0, 0, []
     for images, labels in batches:
         if mix:
             images, labels = mix(images, labels)  # shares (B, classes)
@@ -310,6 +316,7 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         outputs = run.numerics.compute(run.network, images)  # (B, classes)
         _check_scores(outputs, images, run.classes)
         right = labels.argmax(dim=1) if mix else labels
+        losses.append(F.cross_entropy(outputs.detach().float(), right, reduction="none"))
         if run.teacher is not None:
             with torch.no_grad():
                 labels = run.numerics.compute(run.teacher, images).softmax(dim=1)
@@ -323,7 +330,7 @@ def train_epoch(run: Run, batches: Batches) -> Score:
         loss_sum += loss.item() * len(labels)
         correct += int((outputs.argmax(dim=1) == right).sum())
         images_seen += len(labels)
-    return Score(loss_sum / images_seen, 100 * correct / images_seen)
+    return Score(loss_sum / images_seen, 100 * correct / images_seen), torch.cat(losses).cpu()
 
 
 def _check_scores(outputs: Tensor, images: Tensor, classes: int = 1) -> None:
@@ -452,11 +459,14 @@ def _epochs(
     yield from history
     recipe = run.recipe
     augmented = data.pipeline(recipe.augmentation, mean=recipe.mean, std=recipe.std)
+    sizes = hardness.epoch_sizes(recipe, len(train))
     for run.epoch in range(len(history) + 1, recipe.epochs + 1):
         # Each epoch starts its own stream (dropout draws from it), so resuming needs no other.
         torch.manual_seed(int(np.random.SeedSequence([seed, run.epoch]).generate_state(1)[0]))
+        started = time.perf_counter()
+        met = run.losses.hardest(sizes[run.epoch - 1])
         batches = data.batches(
-            train,
+            train.take(met),
             augmented,
             recipe.batch_size,
             shuffle=True,
@@ -464,8 +474,8 @@ def _epochs(
             epoch=run.epoch,
             workers=workers,
         )
-        started = time.perf_counter()
-        learned = train_epoch(run, progress(batches, f"epoch {run.epoch}/{recipe.epochs}"))
+        learned, losses = train_epoch(run, progress(batches, f"epoch {run.epoch}/{recipe.epochs}"))
+        run.losses.last[met[data.shuffled(len(met), seed, run.epoch)]] = losses
         trained = time.perf_counter()
         last = run.epoch == recipe.epochs
         if last:

@@ -53,6 +53,8 @@ class Recipe:
     mixing: Mixing = "none"  # of each picture and its label with another of the batch
     # A record, by name or folder; its network's probabilities take the place of the labels.
     teacher: str | None = None
+    # Of the images, those of least loss, in all epochs but the first and the last.
+    easy_left_out: float = _limited(0, 0.99, 0.0)
     images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN
     std: tuple[float, float, float] = data.STD
@@ -69,6 +71,11 @@ class Recipe:
         object.__setattr__(self, "network_options", self._plain_options())
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0.")
+        if self.easy_left_out and self.mixing != "none":  # no loss is of one image alone
+            raise ValueError(
+                f"easy_left_out={self.easy_left_out} and mixing={self.mixing!r}; a mixed picture "
+                "can't say which of its two was easy: leave out one of both settings."
+            )
         if self.teacher and self.label_smoothing:  # it would blur what the teacher knows
             named = arguments.shown(self.teacher)
             raise ValueError(
@@ -173,6 +180,24 @@ RECIPES = {
             cycle_momentum=False,
             label_smoothing=0.1,
             augmentation="flip-crop",
+        ),
+        # `fast` in little more than half of its time, for a third of a point. Half of the pictures,
+        # those that it finds easy, are left out of seven of nine epochs. Weight decay and the
+        # faster biases are gone, too: in so short a training it learns more without them.
+        Recipe(
+            name="quick",
+            network="fast",
+            epochs=9,
+            batch_size=256,
+            peak_learning_rate=0.5,
+            nesterov=True,
+            muon_peak_learning_rate=0.1,
+            warmup_share=0.25,
+            anneal="linear",
+            cycle_momentum=False,
+            label_smoothing=0.1,
+            augmentation="flip-crop",
+            easy_left_out=0.5,
         ),
         # As many right as 200,000 parameters allow: what `fast` has, but a first stage that keeps
         # all pixels, a longer training, and images that are harder to know by heart.

@@ -739,6 +739,7 @@ FULL = {
     "epochs": 4,
     "weight_decay": 1e-3,
     "muon_peak_learning_rate": 0.1,
+    "easy_left_out": 0.5,
 }
 
 

@@ -52,6 +52,7 @@ def test_the_baseline_is_the_run_of_2023():
         "augmentation": "original",
         "mixing": "none",
         "teacher": None,
+        "easy_left_out": 0.0,
         "images": None,
         "mean": (0.4914, 0.4822, 0.4465),
         "std": (0.2023, 0.1994, 0.2010),
