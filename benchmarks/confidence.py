@@ -2,11 +2,10 @@
 
     python -m benchmarks.confidence [--runs runs/experiments/confidence]
 
-On the CPU. The three shipped networks are scored on the test images: of the shipped runs' training
-images none was set aside. Their log-probabilities ship with the package, for the lessons to read.
-The runs of the experiment `confidence` are scored on the 5,000 images that none of them learned
-from; half of those choose a temperature, and the other half shows what it does. Then each network
-looks at pictures of which no class is right. Writes
+On the CPU. Three shipped networks are scored on the test images, for of the shipped runs' training
+images none was set aside. The runs of the experiment `confidence` are scored on the 5,000 images
+that none of them learned from; half of those choose a temperature, and the other half shows what it
+does. Then each network looks at pictures of which no class is right. Writes
 `cifarlab/records/shipped/benchmarks/confidence.json`.
 """
 
@@ -94,8 +93,8 @@ def of_the_strange(known: Tensor, unknown: Tensor, classes: Sequence[str]) -> di
     }
 
 
-def examined(run: Path | str, numerics: Numerics) -> tuple[dict, Tensor]:
-    """What a network says of both, and its log-probabilities of the known."""
+def examined(run: Path | str, numerics: Numerics) -> dict:
+    """What a network says of both."""
     record, network = records.load(run), numerics.place(records.load_network(run))
     _, held_out = images(record.data.startswith(data.SYNTHETIC), record.scored_on)
     known, labels = predicted(network, record.recipe, held_out, numerics)
@@ -104,7 +103,7 @@ def examined(run: Path | str, numerics: Numerics) -> tuple[dict, Tensor]:
         split = data.Split(pictures, np.zeros(len(pictures), np.int64), held_out.classes, kind)
         unknown, _ = predicted(network, record.recipe, split, numerics)
         kinds[kind] = of_the_strange(known, unknown, held_out.classes)
-    return {"scored_on": record.scored_on, **of_the_known(known, labels), "strange": kinds}, known
+    return {"scored_on": record.scored_on, **of_the_known(known, labels), "strange": kinds}
 
 
 def main() -> None:
@@ -116,15 +115,14 @@ def main() -> None:
     torch.manual_seed(0)  # the luck of a calibration error is drawn
     shipped, arms = {}, {}
     for name in SHIPPED:
-        shipped[name], log_probabilities = examined(name, numerics)
-        records.save_log_probabilities(name, log_probabilities)
+        shipped[name] = examined(name, numerics)
         print(name, json.dumps(shipped[name]), flush=True)
     before = records.benchmark("confidence")["arms"]
     for arm in EXPERIMENTS["confidence"].arms:
         found = before.get(arm.name, {})  # of runs whose folders may be gone
         for seed in arm.seeds:
             if experiment.finished(run := arm.folder(folder, seed)):
-                found[str(seed)], _ = examined(run, numerics)
+                found[str(seed)] = examined(run, numerics)
                 print(arm.name, seed, json.dumps(found[str(seed)]), flush=True)
         if found:
             arms[arm.name] = found

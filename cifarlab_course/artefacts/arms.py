@@ -81,8 +81,11 @@ EXPERIMENTS = {
         [Arm("fast", "fast", seeds=range(10))],
     ),
     "quick": Experiment(
-        "How far does `quick` get in half of the time of `fast`?",
-        [Arm("quick", "quick", seeds=range(5))],
+        "How far do short trainings get, with easy pictures left out and without?",
+        [
+            Arm("nine epochs, easy half left out", "quick", seeds=range(5)),
+            Arm("six whole epochs", "quick", {"easy_left_out": 0.0, "epochs": 6}, range(5)),
+        ],
     ),
     "tricks": Experiment(
         "What does each part of `fast` give?",

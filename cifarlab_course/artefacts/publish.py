@@ -1,5 +1,7 @@
 """Make a run's record one that ships with the package, with the weights it speaks of.
 
+With them goes what the network says of the test images, so that lessons needn't ask it again.
+
 A run that is still going on, or was cut off, can be published too: the record says how many
 epochs it has, and the weights are those of its last checkpoint.
 """
@@ -8,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from cifarlab import records
+from cifarlab import data, engine, records, runs
 
 
 def publish(run: Path) -> Path:
-    """Copy record and weights of the folder `run`; the path of the shipped record.
+    """Copy record and weights of the folder `run`, and keep its answers; the shipped record's path.
 
     Raises: ValueError if the folder holds no record or no checkpoint, if they disagree, or if the
     run was not of CIFAR-10 and scored on its test images.
@@ -40,4 +42,8 @@ def publish(run: Path) -> Path:
     target = records.SHIPPED / f"{record.name}.json"
     records.save_weights(network, target.with_suffix(".safetensors"))
     records.save(record, target)
+    _, test = runs.splits_of(record)
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    answers, _ = engine.predict(network, data.batches(test, plain, 1000))
+    records.save_log_probabilities(record.name, answers)
     return target
