@@ -12,11 +12,26 @@ PAGE = (ROOT / "book" / "practice" / "09-train-under-200k.md").read_text(encodin
 def test_the_rate_that_was_tried_is_about_a_tenth_of_where_the_loss_is_lowest():
     sweeps = records.benchmark("finder")["sweeps"]
     rates = [sweep["recommended"] for sweep in sweeps]
-    assert min(rates) < FOUND < max(rates) and f"you get about {FOUND}." in PAGE
+    assert min(rates) < FOUND < max(rates) and f"and get about {FOUND};" in PAGE
     for sweep in sweeps:
         lowest = int(np.argmin(sweep["losses"]))
         assert sweep["recommended"] == sweep["learning_rates"][lowest] / 10
         assert len(sweep["losses"]) >= 200
+
+
+def test_the_first_valleys_lie_where_the_page_says():
+    valleys, hills = [], []
+    for sweep in records.benchmark("finder")["sweeps"]:
+        below = [
+            (loss, rate)
+            for rate, loss in zip(sweep["learning_rates"], sweep["losses"], strict=True)
+            if rate < 0.4
+        ]
+        loss, rate = min((loss, rate) for loss, rate in below if rate < 0.15)
+        valleys.append(f"{rate:.2f}")
+        hills.append(max(above for above, behind in below if behind > rate) - loss)
+    assert f"at {valleys[0]}, {valleys[1]} and {valleys[2]} for the three seeds" in PAGE
+    assert min(hills) > 0.2, "what was called a valley has no hill behind it"
 
 
 def test_the_page_says_by_how_much_the_finders_rate_is_behind():
