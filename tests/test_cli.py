@@ -542,7 +542,7 @@ def test_a_layer_s_line_says_how_far_it_reaches_and_which_pixels_are_there(
 def test_the_command_runs_as_a_program_of_its_own(tmp_path):
     """Once in a process of its own: exit status, one line, no traceback."""
     found = subprocess.run(
-        [sys.executable, "-m", "cifarlab.cli", "train", "quick"],
+        [sys.executable, "-m", "cifarlab.cli", "train", "slow"],
         capture_output=True,
         text=True,
         check=False,
