@@ -58,7 +58,9 @@ def test_the_practice_page_compares_smoothing_with_none_as_the_runs_do():
     error = np.sqrt((plain.var(ddof=1) + smoothed.var(ddof=1)) / 3)
     difference = plain.mean() - smoothed.mean()
     assert f"by {difference:.0f} points on average" in PAGE
-    assert f"give or take {2.776 * error:.0f} " in PAGE
+    assert f"Without pairing the seeds it's {2.776 * error:.0f} (Student's t, with four" in PAGE
+    paired = 4.303 * (plain - smoothed).std(ddof=1) / 3**0.5
+    assert f"begins, it's {paired:.0f}, so three seeds" in PAGE
 
 
 def test_the_practice_page_says_how_far_chance_moves_what_is_made_of_noise():
