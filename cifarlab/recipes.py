@@ -53,7 +53,8 @@ class Recipe:
     mixing: Mixing = "none"  # of each picture and its label with another of the batch
     # A record, by name or folder; its network's probabilities take the place of the labels.
     teacher: str | None = None
-    # Of the images, those of least loss, in all epochs but the first and the last.
+    # Of the images, those of least loss, in all epochs but the first and the last; the log's
+    # training score is then of the others.
     easy_left_out: float = _limited(0, 0.99, 0.0)
     images: int | None = None  # to learn from, equally many of each class; None: all there are
     mean: tuple[float, float, float] = data.MEAN

@@ -1888,6 +1888,7 @@ def test_the_designer_counts_sees_and_judges_as_the_package_does_what_its_code_m
 
 def taken(page, chance: random.Random) -> None:
     """One step of somebody who tries out what the designer offers."""
+    expect(page.locator("li.layer").first).to_be_visible()  # the last step may still be drawn
     row = page.locator("li.layer").nth(chance.randrange(page.locator("li.layer").count()))
     step = chance.choice(["add", "kind", "number", "number", "button"])
     if step == "add":
