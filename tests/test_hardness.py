@@ -39,7 +39,7 @@ def test_the_first_epoch_and_the_last_meet_all_images(share, epochs, sizes):
 
 @pytest.fixture
 def half_easy():
-    """Each even image says its class by its colour; the odd ones are grey, their labels random."""
+    """Half of the images say their class by their colour; the others are grey, whatever it is."""
     labels = np.arange(200) % 2
     images = np.full((200, 32, 32, 3), 128, np.uint8)
     easy = np.arange(200) % 4 < 2  # as many of each label as of the others
