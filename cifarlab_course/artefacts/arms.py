@@ -246,6 +246,17 @@ EXPERIMENTS = {
         # Beside the arms of "spread" and "tricks", which learn from labels, smoothed and plain.
         [Arm("teacher", "fast", {"teacher": "accurate-seed0", **UNSMOOTHED})],
     ),
+    "patience": Experiment(
+        "What does `accurate` give `fast` as its teacher, when both have four times as long?",
+        [
+            Arm("labels, 40 epochs", "fast", {"epochs": 40}),
+            Arm(
+                "teacher, 40 epochs",
+                "fast",
+                {"epochs": 40, "teacher": "accurate-seed0", **UNSMOOTHED},
+            ),
+        ],
+    ),
     "corrected": Experiment(
         "What do the mistakes of 2023 cost?",
         [
