@@ -247,13 +247,13 @@ EXPERIMENTS = {
         [Arm("teacher", "fast", {"teacher": "accurate-seed0", **UNSMOOTHED})],
     ),
     "patience": Experiment(
-        "What does `accurate` give `fast` as its teacher, when both have four times as long?",
+        "What does `accurate` give `fast` as its teacher, when the training is twice as long?",
         [
-            Arm("labels, 40 epochs", "fast", {"epochs": 40}),
+            Arm("labels, 20 epochs", "fast", {"epochs": 20}),
             Arm(
-                "teacher, 40 epochs",
+                "teacher, 20 epochs",
                 "fast",
-                {"epochs": 40, "teacher": "accurate-seed0", **UNSMOOTHED},
+                {"epochs": 20, "teacher": "accurate-seed0", **UNSMOOTHED},
             ),
         ],
     ),
