@@ -112,7 +112,7 @@ class Checkpoint:
             )
         for name, part in self.parts.items():
             state = saved["state"][name]
-            if name == "scaler" and not state:
+            if name == "scaler" and state == {}:
                 continue  # the run began in a precision that needs none: a fresh one does
             try:
                 part.load_state_dict(state)
@@ -135,7 +135,7 @@ class Checkpoint:
             recipe = plain(Recipe(**saved["run"]["recipe"]))  # with the settings of since then
             return {
                 "run": {**saved["run"], "recipe": recipe},
-                "state": {name: saved["state"][name] for name in self.parts},
+                "state": {name: saved["state"].get(name) for name in self.parts},
                 "epochs": [Epoch.read(epoch) for epoch in saved["epochs"]],
             }
         except Exception as error:  # torch names damage in many ways, and advises to run its code

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("cifarlab:", *str(error).split(), file=sys.stderr)  # one line, whatever it was
         return 2
     except KeyboardInterrupt:
-        print("cifarlab: stopped; a run with --resume goes on from here.", file=sys.stderr)
+        told = "stopped; behind its last finished epoch, --resume goes on with a run."
+        print("cifarlab:", told, file=sys.stderr)
         return 130
     return 0
 
@@ -156,6 +157,7 @@ def run_training(options: argparse.Namespace) -> None:
     arguments.whole("--workers", options.workers, 0, data.MOST_WORKERS)
     chosen = numerics.fastest(options.device, options.precision)
     out = options.out or Path("runs") / f"{recipe.name}-seed{options.seed}"
+    runs.check_folder(out, options.resume)  # before the images are read, or downloaded
     epochs = runs.train(
         recipe,
         out,
@@ -168,12 +170,12 @@ def run_training(options: argparse.Namespace) -> None:
     )
     for epoch in epochs:
         show(options, dataclasses.asdict(epoch), describe(epoch, recipe.epochs))
-    record = records.load(out)
+    record = records.load(out / "record.json")  # `out` may be called like a shipped one
     show(
         options,
         {"record": str(out / "record.json"), f"{record.scored_on}_accuracy": record.accuracy},
-        f"{record.accuracy:.2f} % of the {record.scored_on} images after the last epoch; "
-        f"the record is {out / 'record.json'}",
+        f"{record.accuracy:.2f} % of the {record.scored_on} images after the last epoch "
+        f"({record.data}); the record is {out / 'record.json'}",
     )
 
 
@@ -207,7 +209,7 @@ def run_evaluation(options: argparse.Namespace) -> None:
 
     record = records.load(options.record)
     network = records.load_network(options.record)
-    _, held_out = runs.splits_of(record)
+    held_out = runs.held_out_of(record)
     plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
     chosen = numerics.fastest(options.device, options.precision)
     score = engine.evaluate(network, data.batches(held_out, plain, 1000), chosen)

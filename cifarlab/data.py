@@ -503,6 +503,9 @@ class EpochBatches(Dataset):
         reseed(self.transform, self.seed, self.epoch, number)
         indices = self.order[number * self.batch_size : (number + 1) * self.batch_size]
         images = [self.transform(image=self.split.images[index])["image"] for index in indices]
+        if not isinstance(images[0], Tensor):
+            kind = f"{type(images[0]).__module__}.{type(images[0]).__name__}"
+            raise TypeError(f"transform gives {kind}; end it with ToTensorV2 as `pipeline` does.")
         return torch.stack(images), torch.from_numpy(self.split.labels[indices])
 
 
@@ -524,7 +527,8 @@ def batches(
     Equal `seed` and `epoch` give equal batches, with any number of `workers` (processes that
     prepare images while the network computes). Without `transform`, images are normalised only.
 
-    Raises: TypeError or ValueError if an argument is out of its range.
+    Raises: TypeError or ValueError if an argument is out of its range; TypeError with the first
+    batch if `transform` makes no tensors.
     """
     arguments.instance("split", split, Split)
     arguments.instance("transform", transform, A.Compose | None)
@@ -534,7 +538,12 @@ def batches(
     arguments.whole("epoch", epoch, 0)
     arguments.whole("workers", workers, 0, MOST_WORKERS)
     epoch_batches = EpochBatches(
-        split, transform or pipeline(), batch_size, shuffle=shuffle, seed=seed, epoch=epoch
+        split,
+        pipeline() if transform is None else transform,
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        epoch=epoch,
     )
     return DataLoader(
         epoch_batches,

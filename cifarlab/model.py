@@ -402,7 +402,7 @@ class FastNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = torch.relu(self.whitening(images))  # (N, 24, H - 1, W - 1)
-        features = self.late(self.early(features))  # (N, widths[1], H / 4, W / 4)
+        features = self.late(self.early(features))  # (N, widths[1], H / 4, W / 4), strides 2, 2
         return self.head(features)
 
 

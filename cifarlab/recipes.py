@@ -182,7 +182,7 @@ RECIPES = {
             label_smoothing=0.1,
             augmentation="flip-crop",
         ),
-        # `fast` in little more than half of its time, for a third of a point. Half of the pictures,
+        # `fast` in little more than half of its time, for 0.4 points. Half of the pictures,
         # those that it finds easy, are left out of seven of nine epochs. Weight decay and the
         # faster biases are gone, too: in so short a training it learns more without them.
         Recipe(

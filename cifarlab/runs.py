@@ -34,13 +34,22 @@ def splits(*, synthetic: bool = False, validation: bool = False) -> tuple[data.S
     return train, test
 
 
-def splits_of(record: Record) -> tuple[data.Split, data.Split]:
-    """The images that a record's network learned from, and those that it was scored on."""
-    train, held_out = splits(
+def held_out_of(record: Record) -> data.Split:
+    """The images that a record's network was scored on.
+
+    Raises: ValueError if they are none of `splits`; OSError as `splits` does.
+    """
+    _, held_out = splits(
         synthetic=record.data.startswith(data.SYNTHETIC),
         validation=record.scored_on == "validation",
     )
-    return learned_from(record.recipe, train), held_out
+    scored_on = f"scored on {len(held_out)}"
+    if not (record.data.startswith(f"{held_out.source}: ") and record.data.endswith(scored_on)):
+        raise ValueError(
+            f"{record.name} was scored on other images ({record.data}) than those known here "
+            f"({held_out.source}, {scored_on}); give yours to `engine.evaluate`."
+        )
+    return held_out
 
 
 def learned_from(recipe: Recipe, train: data.Split) -> data.Split:
@@ -95,6 +104,22 @@ def teacher_of(recipe: Recipe, train: data.Split, scored_on: str) -> nn.Module |
     return network
 
 
+def check_folder(out: Path | str, resume: bool) -> None:
+    """Nothing, if a run can begin in the folder `out`, or go on there with `resume`.
+
+    Raises: ValueError that says what to do instead.
+    """
+    if Path(out, "checkpoint.pt").exists():
+        if not resume:
+            raise ValueError(f"{out} holds a run; --resume goes on with it, or name another --out.")
+    elif Path(out, "record.json").exists():
+        raise ValueError(
+            f"{out} holds the record of a run, and no checkpoint to go on from; name another --out."
+        )
+    elif resume:
+        raise ValueError(f"{out} holds no run to resume; begin one without --resume.")
+
+
 def train(
     recipe: Recipe,
     out: Path | str,
@@ -125,10 +150,7 @@ def train(
     teacher = teacher_of(recipe, train, scored_on)
     folder = Path(out)
     checkpoint, record_path = folder / "checkpoint.pt", folder / "record.json"
-    if checkpoint.exists() and not resume:
-        raise ValueError(f"{out} holds a run; --resume goes on with it, or name another --out.")
-    if resume and not checkpoint.exists():
-        raise ValueError(f"{out} holds no run to resume; begin one without --resume.")
+    check_folder(folder, resume)
     torch.manual_seed(seed)
     try:
         network = recipe.create_network()

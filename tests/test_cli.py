@@ -111,14 +111,23 @@ def test_what_is_printed_of_a_run_is_what_its_record_holds(run, training, tmp_pa
     record = records.load(tmp_path / "run")
     assert epochs == [cli.describe(epoch, 3) for epoch in record.history]
     assert result == (
-        f"{record.accuracy:.2f} % of the validation images after the last epoch; "
-        f"the record is {tmp_path / 'run' / 'record.json'}"
+        f"{record.accuracy:.2f} % of the validation images after the last epoch "
+        f"({record.data}); the record is {tmp_path / 'run' / 'record.json'}"
     )
     _, out, _ = run("evaluate", tmp_path / "run", *CPU)
     assert out == (
         f"{record.accuracy:.2f} % of 20 validation images (synthetic shapes, not CIFAR-10), "
         f"loss {record.history[-1].held_out.loss:.4f}; the record says {record.accuracy:.2f} %\n"
     )
+
+
+def test_a_run_in_a_folder_named_like_a_shipped_record_tells_its_own_result(
+    run, training, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = training("--epochs", 1, out="fast-seed0")
+    own = records.load(tmp_path / "fast-seed0")
+    assert out.splitlines()[-1].startswith(f"{own.accuracy:.2f} % of the test images")
 
 
 @pytest.mark.slow
@@ -275,8 +284,10 @@ def test_a_resumed_run_that_stops_before_its_next_epoch_loses_nothing(
     assert records.load(tmp_path / "run") == before
 
 
-def test_a_run_is_not_overwritten_without_being_asked(training):
+def test_a_run_is_not_overwritten_without_being_asked(training, monkeypatch):
+    """And before any image is read: that takes a while, or a download."""
     training("--epochs", 1)
+    monkeypatch.setattr(data, "synthetic", lambda *_, **__: pytest.fail("images were made"))
     message = refused(training("--epochs", 1))
     assert "--resume" in message and "--out" in message
 
@@ -312,7 +323,7 @@ def test_an_interrupted_run_says_how_to_go_on(training, run, monkeypatch, tmp_pa
     monkeypatch.setattr(engine, "fit", interrupted)
     status, _, err = training("--epochs", 1, "--resume")
     assert status == 130
-    assert "--resume" in err and err.count("\n") == 1
+    assert "finished epoch" in err and "--resume" in err and err.count("\n") == 1
 
 
 # ------------------------------------------------------------------------------------- refusals

@@ -950,6 +950,13 @@ def whole(loader):
     return torch.cat([images for images, _ in loader])
 
 
+@pytest.mark.parametrize("steps", [[], [A.HorizontalFlip()]])
+def test_a_pipeline_that_makes_no_tensors_is_told_what_it_lacks(steps):
+    """One of no steps has the length 0, and yet isn't no pipeline."""
+    with pytest.raises(TypeError, match="transform gives numpy.ndarray; end it with ToTensorV2"):
+        whole(data.batches(data.synthetic(2), A.Compose(steps)))
+
+
 def test_batches_are_the_same_with_none_one_or_two_workers():
     split = data.synthetic(70)
     options = {"batch_size": 16, "shuffle": True, "seed": 5, "epoch": 2}

@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 import types
 from functools import partial
 from pathlib import Path
@@ -320,6 +321,23 @@ def test_a_teacher_that_is_none_or_not_asked_for_is_refused(plain, shapes, name,
         engine.fit(make(recipe), recipe, *shapes, numerics=FP32, teacher=given)
 
 
+def test_a_teacher_that_gives_no_numbers_is_refused_as_one(plain, shapes):
+    """Not told as a divergence of its student, an epoch later."""
+    broken = Tiny()
+    for weights in broken.parameters():
+        weights.data.fill_(torch.nan)
+    recipe = dataclasses.replace(plain, teacher="it")
+    with pytest.raises(ValueError, match="teacher gives scores that are no numbers"):
+        engine.fit(make(recipe), recipe, *shapes, numerics=FP32, teacher=broken)
+
+
+def test_nobody_teaches_itself(plain, shapes):
+    recipe = dataclasses.replace(plain, teacher="it")
+    network = make(recipe)
+    with pytest.raises(ValueError, match="teacher is the network that learns"):
+        engine.fit(network, recipe, *shapes, numerics=FP32, teacher=network)
+
+
 @pytest.mark.slow
 def test_a_run_with_a_teacher_goes_on_as_if_nothing_had_been_but_with_no_other_teacher(
     tiny, few, tmp_path
@@ -466,6 +484,13 @@ def test_remeasured_norms_have_the_mean_and_variance_of_a_whole_epoch(tiny, shap
     torch.testing.assert_close(norm.running_var, variances.mean(0), rtol=1e-4, atol=1e-6)
     plain_pictures = data.batches(shapes[1], data.pipeline(mean=recipe.mean, std=recipe.std))
     assert epochs[-1].held_out == engine.evaluate(network, plain_pictures, FP32)
+
+
+def test_what_measuring_norms_costs_counts_as_training(tiny, shapes, monkeypatch):
+    recipe = dataclasses.replace(tiny, epochs=1, remeasure_norms=True)
+    monkeypatch.setattr(engine, "remeasure_norms", lambda *_: time.sleep(3))
+    _, (epoch,) = train(recipe, shapes)
+    assert epoch.seconds > 3
 
 
 @pytest.mark.slow
@@ -740,6 +765,7 @@ FULL = {
     "weight_decay": 1e-3,
     "muon_peak_learning_rate": 0.1,
     "easy_left_out": 0.5,
+    "remeasure_norms": True,
 }
 
 
@@ -787,6 +813,8 @@ def checkpoint(tiny, shapes, tmp_path):
             "recipe (epochs: 3 there, 5 here; momentum: 0.9 there, 0.5 here)",
         ),
         ({"recipe": {"std": data.PER_IMAGE_STD}}, "recipe (std: [0.247, 0.2435, 0.2616] there, "),
+        ({"recipe": {"easy_left_out": 0.5}}, "recipe (easy_left_out: 0.0 there, 0.5 here)"),
+        ({"recipe": {"ema_decay": 0.9}}, "recipe (ema_decay: None there, 0.9 here)"),
         ({"seed": 1}, "seed (0 there, 1 here)"),
         ({"images": 190}, "images (200 there, 190 here), data"),
         (

@@ -257,6 +257,16 @@ def test_runs_of_other_images_are_not_summed_up_with_the_rest(command, tmp_path)
     assert status == 2 and "runs of different images" in err and "and others" in err
 
 
+def test_runs_of_two_teachers_of_one_name_are_not_summed_up_together(command, tmp_path):
+    command(*SYNTHETIC)
+    path = tmp_path / "summaries" / "small.json"
+    summed = json.loads(path.read_text())
+    summed["arms"][0]["runs"][1]["teacher_weights"] = "another"
+    path.write_text(json.dumps(summed))
+    status, _, err = command("--collect")
+    assert status == 2 and "plain" in err and "different teachers" in err
+
+
 def test_arms_that_learn_from_more_and_fewer_images_are_summed_up_together(command, monkeypatch):
     arms = [Arm(f"{count} images", "tiny", {"images": count}, seeds=[0]) for count in (50, 100)]
     monkeypatch.setattr(

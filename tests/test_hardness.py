@@ -1,6 +1,7 @@
 """Easy pictures are left out while they stay easy, and no others."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -81,7 +82,8 @@ def test_each_loss_is_noted_for_its_own_image(shapes, tiny, monkeypatch):
     still = {"network": "linear", "augmentation": "none", "peak_learning_rate": 0.0}
     recipe = dataclasses.replace(tiny, epochs=3, easy_left_out=0.5, **still)
     train, test = shapes
-    list(engine.fit(model.create("linear"), recipe, train, test, numerics=FP32))
+    fit = engine.fit(model.create("linear"), recipe, train, test, numerics=FP32)
+    list(itertools.islice(fit, 2))  # the last epoch meets them all
     outputs, labels = engine.predict(runs[0].network, data.batches(train), FP32)
     losses = F.cross_entropy(outputs, labels, reduction="none")
     torch.testing.assert_close(runs[0].losses.last, losses)

@@ -37,9 +37,9 @@ def test_a_summary_of_a_network_moves_no_batch_norm():
     assert [call for call in calls if 'mode="eval"' not in call] == []
 
 
-@pytest.mark.parametrize("name", sorted(notebooks.REWRITTEN))
-def test_a_rewritten_lesson_shows_what_it_says(name):
-    lesson = nbformat.read(notebooks.ROOT / "lessons" / f"{name}.ipynb", as_version=4)
+@pytest.mark.parametrize("path", notebooks.LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_shows_what_it_says(path):
+    lesson = nbformat.read(path, as_version=4)
     assert list(notebooks.faults_of_showing(lesson)) == []
 
 

@@ -122,6 +122,8 @@ def test_an_unknown_field_is_answered_with_the_known_ones():
         ("end_divisor", 0, 1),
         ("label_smoothing", -0.1, 0),
         ("label_smoothing", 1.1, 1),
+        ("easy_left_out", 1.0, 0.99),
+        ("remeasure_norms", 1, True),
         ("ema_decay", 0.0, None),
         ("ema_decay", 1.0, 0.99),
         ("teacher", 3, None),
@@ -153,6 +155,7 @@ NUMBERS = [
     "start_divisor",
     "end_divisor",
     "label_smoothing",
+    "easy_left_out",
     "ema_decay",
     "images",
 ]

@@ -71,6 +71,10 @@ def test_a_run_is_not_trained_over(tiny, shapes, tmp_path):
     next(train(tiny, shapes, tmp_path))
     with pytest.raises(ValueError, match="holds a run"):
         train(tiny, shapes, tmp_path)
+    (tmp_path / "checkpoint.pt").unlink()
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="no checkpoint to go on from; name another --out"):
+            train(tiny, shapes, tmp_path, resume=resume)
 
 
 @pytest.mark.slow
@@ -152,10 +156,28 @@ def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_written(
 
 
 @pytest.mark.slow
-def test_the_images_of_a_record_are_those_that_it_was_made_with(monkeypatch):
+def test_the_images_of_a_record_are_those_that_it_was_scored_on(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda: pytest.fail("these are the real ones"))
-    learned, held_out = runs.splits(synthetic=True, validation=True)
-    assert (len(learned), len(held_out)) == (1800, 200)
+    splits = runs.splits(synthetic=True, validation=True)
+    assert tuple(map(len, splits)) == (1800, 200)
+    next(train(tiny, splits, tmp_path, scored_on="validation"))
+    record = records.load(tmp_path)
+    np.testing.assert_array_equal(runs.held_out_of(record).images, splits[1].images)
+
+
+@pytest.mark.parametrize(
+    "images",
+    ["grey squares: 1800 images, scored on 200", f"{data.SYNTHETIC}: 1800 images, scored on 150"],
+)
+def test_a_record_of_other_images_is_not_scored_on_those_of_the_course(
+    tiny, shapes, tmp_path, monkeypatch, images
+):
+    real = runs.splits(synthetic=True)
+    monkeypatch.setattr(data, "load", lambda: real)
+    next(train(tiny, shapes, tmp_path))
+    record = dataclasses.replace(records.load(tmp_path), data=images)
+    with pytest.raises(ValueError, match=f"scored on other images .*{images}"):
+        runs.held_out_of(record)
 
 
 def test_a_recipe_may_learn_from_a_few_images_equally_many_of_each_class(tiny, shapes):

@@ -101,6 +101,19 @@ def test_a_run_made_where_the_folder_is_out_of_reach_is_brought_back(monkeypatch
     assert records.load_network(run.out)
 
 
+def test_a_run_that_is_cut_off_while_it_is_brought_back_is_not_taken_for_a_whole_one(
+    monkeypatch, tmp_path
+):
+    """The weights, by which a whole run is known, come last, and under another name until then."""
+    written = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda of, to: written.append(to.name) or replace(of, to))
+    files = {"record.safetensors": b"weights", "checkpoint.pt": b"state", "record.json": b"{}"}
+    spread.keep(files, tmp_path / "run")
+    assert written == ["checkpoint.pt", "record.json", "record.safetensors"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == files
+
+
 def test_a_worker_with_several_threads_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(
         distributed, "get_worker", lambda: SimpleNamespace(state=SimpleNamespace(nthreads=4))

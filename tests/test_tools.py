@@ -94,6 +94,20 @@ def test_a_published_network_scores_what_its_record_says(
     assert score.loss == pytest.approx(record.history[-1].held_out.loss, rel=1e-4)
 
 
+def test_where_the_images_are_not_to_be_had_nothing_is_published(run, tmp_path, monkeypatch):
+    """Rather than new weights beside the answers of old ones."""
+    monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
+    records.save(replace(records.load(run), data="CIFAR-10: all"), run / "record.json")
+
+    def unreachable():
+        raise OSError("no CIFAR-10 here")
+
+    monkeypatch.setattr(data, "load", unreachable)
+    with pytest.raises(OSError, match="no CIFAR-10 here"):
+        publish.publish(run)
+    assert not (tmp_path / "shipped").exists()
+
+
 def test_a_run_whose_record_and_checkpoint_disagree_is_not_published(run, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "SHIPPED", tmp_path / "shipped")
     empty = replace(records.load(run), data="CIFAR-10: all", history=[])

@@ -185,7 +185,9 @@ def save_log_probabilities(name: str | os.PathLike, log_probabilities: torch.Ten
 def log_probabilities(name: str | os.PathLike) -> torch.Tensor:
     """What the network of a shipped record says of the 10,000 test images: (10000, 10) float32.
 
-    In half precision: a hundredth of a nat, at worst. Raises: ValueError if none are kept.
+    In half precision: off by less than 0.01 of a nat down to -32, and by 0.02 below.
+
+    Raises: ValueError if none are kept.
     Lesson: Look inside.
     """
     path = _answers(name)

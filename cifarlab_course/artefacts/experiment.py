@@ -94,6 +94,11 @@ def summed_up(arm: Arm, folder: Path, by_seed: dict[int, dict], scored_on: str) 
     if not by_seed:
         return None
     recipe = arm.changed_recipe()
+    if len({run.get("teacher_weights") for run in by_seed.values()}) > 1:
+        raise ValueError(
+            f"the runs of {arm.name!r} had different teachers of one name; move those of the "
+            "former one, or the summary that holds them, away."
+        )
     network = recipe.create_network()
     finished_runs = [by_seed[seed] for seed in sorted(by_seed)]
     accuracies = [run[f"{scored_on}_accuracy"] for run in finished_runs]

@@ -270,7 +270,7 @@ def exported(name: str) -> dict:
         raise ValueError(f"{name} learned from {record.data}; the page is about CIFAR-10.")
     network = records.load_network(name)
     plan = steps(network)
-    _, held_out = runs.splits_of(record)
+    held_out = runs.held_out_of(record)
     compare(network, plan, images_of(record, held_out.take(range(SAMPLE))))
     return {
         "about": about(record),

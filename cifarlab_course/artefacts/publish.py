@@ -19,7 +19,7 @@ def publish(run: Path) -> Path:
     Raises: ValueError if the folder holds no record or no checkpoint, if they disagree, or if the
     run was not of CIFAR-10 and scored on its test images.
     """
-    record = records.load(run)
+    record = records.load(run / "record.json")  # `run` may be called like a shipped one
     if not record.data.startswith("CIFAR-10"):
         raise ValueError(f"{run} learned from {record.data}, not CIFAR-10; such runs stay at home.")
     if record.scored_on != "test":
@@ -39,11 +39,11 @@ def publish(run: Path) -> Path:
         network = average.module
     else:
         network.load_state_dict(saved["state"]["network"])
+    _, test = runs.splits()
+    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
+    answers, _ = engine.predict(network, data.batches(test, plain, 1000))
     target = records.SHIPPED / f"{record.name}.json"
     records.save_weights(network, target.with_suffix(".safetensors"))
     records.save(record, target)
-    _, test = runs.splits_of(record)
-    plain = data.pipeline(mean=record.recipe.mean, std=record.recipe.std)
-    answers, _ = engine.predict(network, data.batches(test, plain, 1000))
     records.save_log_probabilities(record.name, answers)
     return target

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import distributed
 
+from cifarlab._files import replacing
 from cifarlab_course import cluster
 from cifarlab_course.artefacts.run import Run
 
@@ -69,6 +70,6 @@ def finish(run: Run) -> None:
 
 def keep(files: dict[str, bytes], out: Path) -> None:
     """Write down a run that was made where its folder can't be reached."""
-    for name, content in files.items():
-        out.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(content)
+    for name in sorted(files, key=lambda name: name == "record.safetensors"):  # `finished` asks it
+        with replacing(out / name) as temporary:
+            temporary.write_bytes(files[name])

@@ -20,21 +20,6 @@ LINE = 80  # characters of code that the page shows without scrolling
 CHECK = "check"  # tag of a cell that only reassures: left out of the book, folded in a notebook
 ANSWER = "answer"  # tag of the cells that answer the question before them; folded in the book
 FOLDED = "hide-input"  # tag of set-up and imports
-# Lessons that follow the charter; it grows.
-REWRITTEN = {
-    "01-meet-cifar-10",
-    "02-convolution-arithmetic",
-    "03-receptive-fields",
-    "04-dilated-convolutions",
-    "05-depthwise-separable-convolutions",
-    "06-dilated-versus-depthwise-separable",
-    "07-augmentations",
-    "08-what-augmentation-buys",
-    "09-train-under-200k",
-    "10-look-inside",
-    "11-live-predictions",
-    "12-capstone",
-}
 SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 CHART = '<div class="chart"'  # how a `plots.Chart` begins
