@@ -131,7 +131,8 @@ class Chart(Plot):
         return f'<svg viewBox="0 0 {width} {height}" {look}>{drawn}'
 
     def _repr_html_(self) -> str:
-        panels = [f"{axes.get_ylabel()} against {axes.get_xlabel()}" for axes in self.axes]
+        labels = [(axes.get_ylabel(), axes.get_xlabel()) for axes in self.axes]
+        panels = [" against ".join(filter(None, both)) for both in labels]  # rows need no label
         name = html.escape(f"Chart: {'; '.join(panels)}.")
         drawn = "".join(map(self._svg, self.WIDTHS))
         return (

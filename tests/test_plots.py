@@ -175,6 +175,8 @@ def test_a_chart_is_named_by_what_stands_at_its_axes():
     shown = ElementTree.fromstring(plots.learning_curves(history(2, [2]))._repr_html_())
     assert shown.attrib["role"] == "img"
     assert "accuracy (%) against epoch" in shown.attrib["aria-label"]
+    rows = plots.dots({"a": [1.0]}, {"a": (0.5, 1.5)}, "lost (points)")._repr_html_()
+    assert 'aria-label="Chart: lost (points)."' in rows, "its rows are named, its axis is not"
 
 
 def test_rows_may_differ_in_length_and_stand_beside_their_names(split):
