@@ -537,6 +537,7 @@ def accuracy_by_rank(percent: Mapping[str, Sequence[float]]) -> Plot:
     curves = {name: (range(1, len(values) + 1), values) for name, values in percent.items()}
     _curves(axes, curves, marker="o", markersize=5)
     axes.set_ylim(0, 100)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _lined(axes, "rank of the kernels", "accuracy (%)")
     return plot
 
