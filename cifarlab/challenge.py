@@ -190,13 +190,13 @@ def used_convolutions(network: nn.Module) -> set[str]:
             raise ValueError(f"for images (2, 3, {size[0]}, {size[1]}) it gives {shape}.")
     before = scores.detach()
     if not torch.equal(network(images), before):  # a number that is none equals nothing, either
-        raise ValueError("for the same images it gives other scores each time, or none.")
+        raise ValueError("for the same images it gives other scores each time, or some that are no numbers.")
     used = set()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             original = layer.weight.detach().clone()
             with torch.no_grad():
-                # New weights, not larger ones: batch norm would undo a factor, ReLU a sign.
+                # New weights, not larger ones: a norm by the images' own statistics undoes a factor.
                 layer.weight.copy_(torch.randn(original.shape, generator=generator))
                 if not torch.equal(network(images), before):
                     used.add(name)
@@ -219,7 +219,7 @@ def missing_convolutions(network: nn.Module, used: set[str]) -> list[str]:
     ):
         sentences.append(
             "No depthwise separable convolution changes its scores: it needs one with as many "
-            "groups as channels and a kernel above 1, and a 1x1 convolution next to it."
+            "groups as channels and a kernel above 1, and a 1x1 convolution right after it."
         )
     return sentences
 

@@ -337,6 +337,7 @@ def learning_curves(history: Sequence[Epoch]) -> Plot:
             markersize=4,
             label="held out",
         )
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     _lined(accuracy, "epoch", "accuracy (%)")
     _lined(loss, "epoch", "loss (nats per image)")
     return plot

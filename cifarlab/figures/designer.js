@@ -24,7 +24,7 @@ const make = (kind, chosen = {}) => ({ kind, ...KINDS[kind], ...chosen });
 
 const PRESETS = {
   draft: {
-    name: "A first draft",
+    name: "A short view",
     layers: [
       make("dense", { channels: 24 }),
       make("dense", { channels: 48, stride: 2 }),
@@ -164,7 +164,7 @@ const violations = (layers) => {
   const isPointwise = ({ kernel, groups }) => groups === 1 && kernel === 1;
   if (!parts.some((part, place) => isDepthwise(part) && parts[place + 1] && isPointwise(parts[place + 1]))) {
     broken.push("No depthwise separable convolution changes its scores: it needs one with as many " +
-      "groups as channels and a kernel above 1, and a 1x1 convolution next to it.");
+      "groups as channels and a kernel above 1, and a 1x1 convolution right after it.");
   }
   const last = lastMap(maps);
   const pixels = middle(layers, maps, last).length ** 2;
