@@ -38,13 +38,16 @@ def violations(network: nn.Module) -> list[str]:
     Lesson: Capstone.
     """
     arguments.instance("network", network, nn.Module)
-    network = copy.deepcopy(network).cpu().float().eval()
+    try:
+        network = copy.deepcopy(network).cpu().float().eval()
+    except RuntimeError as error:  # torch's own, where a weight is computed and kept
+        return [f"It can't be copied: {_told(error)}"]
     held, used, failure = _Held(network), set[str](), ""
     try:
         held.watch(torch.full((2, 3, *SIZES[0]), 0.5))
         used = used_convolutions(network)
     except Exception as error:  # whatever somebody's own network may raise
-        failure = str(error).strip().partition("\n")[0] or type(error).__name__
+        failure = _told(error)
     broken = []
     count = model.count_parameters(network) + held.elsewhere
     if count >= LIMIT:
@@ -63,6 +66,11 @@ def violations(network: nn.Module) -> list[str]:
     if failure:
         return broken
     return broken + missing_convolutions(network, used) + narrow_view(network)
+
+
+def _told(error: Exception) -> str:
+    """The first line of an error, or what it is."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class Watched(NamedTuple):
@@ -190,17 +198,23 @@ def used_convolutions(network: nn.Module) -> set[str]:
             raise ValueError(f"for images (2, 3, {size[0]}, {size[1]}) it gives {shape}.")
     before = scores.detach()
     if not torch.equal(network(images), before):  # a number that is none equals nothing, either
-        raise ValueError("for the same images it gives other scores each time, or some that are no numbers.")
+        raise ValueError(
+            "for the same images it gives other scores each time, or some that are no numbers."
+        )
     used = set()
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
-            original = layer.weight.detach().clone()
+            # Where the weights are computed, as under `weight_norm`, what they're computed from.
+            weights = [each for part, each in layer.named_parameters() if "bias" not in part]
+            originals = [each.detach().clone() for each in weights]
             with torch.no_grad():
                 # New weights, not larger ones: a norm by the images' own statistics undoes a factor.
-                layer.weight.copy_(torch.randn(original.shape, generator=generator))
+                for each in weights:
+                    each.copy_(torch.randn(each.shape, generator=generator))
                 if not torch.equal(network(images), before):
                     used.add(name)
-                layer.weight.copy_(original)
+                for each, original in zip(weights, originals, strict=True):
+                    each.copy_(original)
     return used
 
 

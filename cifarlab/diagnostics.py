@@ -84,6 +84,8 @@ def lucky_errors(log_probabilities: Tensor, bins: int = 10, draws: int = 200) ->
     """
     arguments.whole("draws", draws, 1, 100_000)
     arguments.shaped("log_probabilities", log_probabilities, Tensor, ("N", "classes"), "float32")
+    no_labels = torch.zeros(len(log_probabilities), dtype=torch.int64)
+    arguments.predictions(log_probabilities, no_labels)
     labels = torch.multinomial(log_probabilities.exp(), draws, replacement=True)  # (N, draws)
     return torch.tensor([calibration(log_probabilities, some, bins).error for some in labels.T])
 
@@ -111,7 +113,7 @@ def auroc(known: Tensor, unknown: Tensor) -> float:
     guess; all N * M pairs count, equal ones as half. 0.5 is chance, 1 is perfect. It is the area
     under the curve of true against false alarms, the *receiver operating characteristic*.
 
-    Raises: TypeError or ValueError if an argument is not of its shape, or empty.
+    Raises: TypeError or ValueError if an argument is not of its shape, empty, or not finite.
     Source: Hendrycks and Gimpel 2017, "A Baseline for Detecting Misclassified and
     Out-of-Distribution Examples in Neural Networks", section 2, arXiv:1610.02136.
     Lesson: Live predictions.
@@ -120,6 +122,8 @@ def auroc(known: Tensor, unknown: Tensor) -> float:
         arguments.shaped(name, values, Tensor, ("N",), "float32")
         if not len(values):
             raise ValueError(f"{name} is empty; it must have one number or more.")
+        if not values.isfinite().all():
+            raise ValueError(f"{name} holds numbers that aren't finite; check what gave them.")
     ordered = unknown.sort().values
     below = torch.searchsorted(ordered, known)
     up_to = torch.searchsorted(ordered, known, right=True)
@@ -135,7 +139,7 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     (N, 3, H, W) float32 as the network takes them. Leaves `network` in eval mode.
 
     Raises: TypeError or ValueError if `images` are not of that shape, or the network does not pool
-    once, to one place, and then convolve 1x1.
+    once, to one place, and then convolve 1x1, and nothing else.
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2,
     arXiv:1512.04150. Lesson: Look inside.
     """
@@ -153,7 +157,17 @@ def class_activation_maps(network: nn.Module, images: Tensor) -> Tensor:
     features = []
     hook = layers[pools[0]].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     try:
-        network.eval()(images.to(heads[0].weight.device))
+        scores = network.eval()(images.to(heads[0].weight.device))
     finally:
         hook.remove()
-    return F.conv2d(features[0], heads[0].weight, heads[0].bias).cpu()
+    maps = F.conv2d(features[0], heads[0].weight, heads[0].bias)
+    means = maps.mean(dim=(2, 3))
+    # Of scores, and of their logarithms of probabilities, softmax makes the same.
+    if scores.shape != means.shape or not torch.allclose(
+        scores.softmax(dim=1), means.softmax(dim=1), atol=1e-2
+    ):
+        raise ValueError(
+            f"{type(network).__name__} does more between its pooling and its scores than one 1x1 "
+            "convolution; the mean of a map would not be the score of its class."
+        )
+    return maps.cpu()

@@ -140,7 +140,7 @@ def polyphase_conv2d(
     """`F.conv2d` with this dilation, by one without: the same numbers, but for rounding.
 
     Every `dilation`-th pixel of every `dilation`-th row makes a small image, in which the taps are
-    neighbours. All `dilation`**2 of them are convolved as one batch, then put together again.
+    neighbours. All `dilation**2` of them are convolved as one batch, then put together again.
     (N, in_channels, H, W) -> (N, out_channels, H', W'); `padding` pixels of zeros on each side.
     On a CPU it can make a training step of a depthwise convolution faster, not of a dense one:
     `benchmarks/dilation.py`.
@@ -247,7 +247,7 @@ class SkipNet(nn.Module):
 
 
 class Whitening(nn.Conv2d):
-    """A frozen 2x2 convolution to 24 maps, of equal strength and unrelated to one another.
+    """A frozen 2x2 convolution to 24 maps: 12 unrelated ones of about equal strength, and their negatives.
 
     (N, 3, H, W) -> (N, 24, H - 1, W - 1): how much of each of the 12 principal components of 2x2
     pixels is there, then the same with the other sign, which a ReLU would lose. Random until

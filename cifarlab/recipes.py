@@ -1,4 +1,4 @@
-"""Named, complete training configurations: every choice that can change a run.
+"""Named, complete training configurations: every setting of a run but its seed.
 
 Lesson: Train under 200,000 parameters.
 """

@@ -21,7 +21,7 @@ def splits(*, synthetic: bool = False, validation: bool = False) -> tuple[data.S
     """Images to learn from, and images to score on.
 
     They are CIFAR-10's training and test images; with `validation`, nine tenths of the training
-    images and the last tenth; with `synthetic`, shapes that stand in for both.
+    images and the other tenth; with `synthetic`, shapes that stand in for both.
 
     Raises: OSError if CIFAR-10 is neither here nor can be fetched.
     """

@@ -523,7 +523,8 @@ def check(options: argparse.Namespace) -> int:
                 lines.append(f"{place.name} is not what {path.name} gives; run `make lessons`")
             continue
         if kind == "lesson":
-            faults = notebooks.faults(nbformat.read(path, as_version=4))
+            lesson = nbformat.read(path, as_version=4)
+            faults = [*notebooks.faults(lesson), *notebooks.faults_of_showing(lesson)]
             lines += [f"{path.name}: {fault}" for fault in faults]
         for where, text in results.markdown(path):
             lines += [f"{where}: {fault}" for fault in results.faults(text)]

@@ -243,6 +243,26 @@ def test_a_refusal_names_the_one_rule_that_is_broken(broken, hint):
     assert hint in found[0]
 
 
+def test_weights_that_are_computed_from_others_are_exchanged_too():
+    """Under `weight_norm` and its like, what is read as the weight is made anew at each call."""
+    torch.manual_seed(0)
+    taken = network(dilations=(1, 2, 4, 8))
+    assert challenge.violations(taken) == []
+    for layer in taken.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.utils.parametrizations.weight_norm(layer)
+    assert challenge.violations(taken) == []
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_a_network_that_cannot_be_copied_is_refused_in_one_line():
+    old = network(dilations=(1, 2, 4, 8))
+    nn.utils.weight_norm(next(layer for layer in old.modules() if isinstance(layer, nn.Conv2d)))
+    old(torch.zeros(1, 3, 32, 32))
+    (found,) = challenge.violations(old)
+    assert found.startswith("It can't be copied: ") and "\n" not in found
+
+
 @pytest.mark.slow
 def test_the_number_of_parameters_that_are_too_many_is_exact():
     """199,999 pass, 200,000 do not."""

@@ -90,6 +90,12 @@ def test_what_are_no_log_probabilities_are_refused(value):
         diagnostics.calibration(scores, LABELS)
 
 
+@pytest.mark.parametrize("value", [math.nan, 4.0])
+def test_luck_is_not_asked_of_what_are_no_log_probabilities(value):
+    with pytest.raises(ValueError, match="they must be 0 or less.*log_softmax"):
+        diagnostics.lucky_errors(torch.full((4, 3), value))
+
+
 def test_luck_gives_the_error_of_a_network_that_means_what_it_says():
     """All guesses 0.8 sure: by luck a share p of n is right, with a mean distance from 0.8 of
     sqrt(2 p (1 - p) / (pi n)). 400 draws have it within a tenth, twice a standard error."""
@@ -124,6 +130,15 @@ def test_auroc_by_hand():
 def test_auroc_of_nothing_is_refused(empty):
     values = {"known": torch.ones(2), "unknown": torch.ones(2), empty: torch.ones(0)}
     with pytest.raises(ValueError, match=f"{empty} is empty"):
+        diagnostics.auroc(**values)
+
+
+@pytest.mark.parametrize("broken", ["known", "unknown"])
+def test_numbers_that_are_none_are_not_told_apart(broken):
+    """A network that gives them would be called perfect."""
+    values = {"known": torch.tensor([0.9, 0.8]), "unknown": torch.tensor([0.5, 0.1])}
+    values[broken][0] = torch.nan
+    with pytest.raises(ValueError, match=f"{broken} holds numbers that aren't finite"):
         diagnostics.auroc(**values)
 
 
@@ -165,3 +180,19 @@ def test_a_map_lights_up_where_its_class_is():
 def test_a_network_without_such_an_end_is_refused(network, pools, convolutions):
     with pytest.raises(ValueError, match=rf"has {pools} .* {convolutions} convolutions"):
         diagnostics.class_activation_maps(network, torch.zeros(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.Flatten()],
+        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1), nn.Flatten(), nn.ReLU()],
+        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 32, 1), nn.Flatten(), nn.Linear(32, 10)],
+    ],
+)
+def test_a_network_that_does_more_at_its_end_is_refused(end):
+    """The mean of a map would not be the score of its class, as the maps promise."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *end)
+    with pytest.raises(ValueError, match="does more between its pooling and its scores"):
+        diagnostics.class_activation_maps(network, torch.randn(2, 3, 8, 8))

@@ -77,7 +77,7 @@ def test_a_finished_run_is_not_made_again_and_a_stopped_one_goes_on(command, tmp
     stopped = ["train", "tiny", "--change=epochs=1", "--seed=1", "--out", f"{runs}/plain-seed1"]
     assert cli.main([*stopped, *SYNTHETIC]) == 0
     (runs / "plain-seed1" / "record.safetensors").unlink()  # written last
-    _, out, _ = command("--print")
+    _, out, _ = command("--print", *SYNTHETIC)
     lines = [shlex.split(line) for line in out.splitlines() if line.startswith("cifarlab")]
     assert [line[line.index("--seed") + 1] for line in lines] == ["1", "0"]
     assert ["--resume" in line for line in lines] == [True, False]
@@ -109,7 +109,17 @@ def test_a_printed_command_makes_the_run_that_is_collected(command):
         assert cli.main(shlex.split(line)[1:]) == 0
     status, out, _ = command("--collect")
     assert status == 0 and "3 of 3 runs" in out
-    assert command("--print")[1].strip() == ""
+    assert command("--print", *SYNTHETIC)[1].strip() == ""
+
+
+def test_a_trial_on_the_stand_in_is_not_taken_for_the_real_runs(command, tmp_path):
+    """Neither what its summary holds nor what lies in its folders."""
+    command(*SYNTHETIC)
+    status, out, err = command("--print")
+    assert status == 2 and out == "" and "synthetic shapes" in err and "Move" in err
+    (tmp_path / "summaries" / "small.json").unlink()
+    status, out, err = command("--print")
+    assert status == 2 and out == "" and "plain-seed0" in err
 
 
 def test_what_the_summary_holds_is_not_run_again_where_its_folders_are_not(command, tmp_path):
@@ -117,7 +127,7 @@ def test_what_the_summary_holds_is_not_run_again_where_its_folders_are_not(comma
     command(*SYNTHETIC)
     before = records.experiment("small")
     shutil.rmtree(tmp_path / "runs")
-    assert command("--print")[1].strip() == ""
+    assert command("--print", *SYNTHETIC)[1].strip() == ""
     status, out, _ = command("--collect")
     assert status == 0 and "3 of 3 runs" in out and records.experiment("small") == before
 
@@ -127,7 +137,7 @@ def test_what_the_summary_holds_of_another_recipe_is_run_again(command, monkeypa
     changed = [ARMS[0], replace(ARMS[1], changes={"epochs": 1, "momentum": 0.5})]
     monkeypatch.setattr(experiment, "EXPERIMENTS", {"small": Experiment("Why?", changed)})
     shutil.rmtree("runs")
-    lines = command("--print")[1].split("\n")
+    lines = command("--print", *SYNTHETIC)[1].split("\n")
     assert len(lines) == 2 and "no-dropout-seed0" in lines[0]
     status, out, _ = command("--collect")
     assert status == 0 and "2 of 3 runs" in out

@@ -155,6 +155,7 @@ ANSWERED.metadata.mystnb["figure"] = {"caption": "Both fall."}
         ([new_markdown_cell("**Predict:** 1?\n\nIt is 2."), ANSWERED], "must be tagged"),
         ([new_code_cell("1", outputs=[PNG], metadata=ALT)], "caption"),
         ([new_code_cell("1", outputs=[CHART], metadata=ALT)], "caption"),
+        ([new_code_cell("1", outputs=[PNG])], "caption"),
         ([new_code_cell("assert x", metadata={"tags": [notebooks.CHECK]})], "first line"),
         ([new_markdown_cell("[x](../book/glossary.md#term-nonsense)")], "no term"),
         ([new_markdown_cell("**You will be able to**\n\n- a;\n- b.\n")], "fewer objectives"),

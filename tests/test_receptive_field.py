@@ -923,13 +923,30 @@ def test_the_command_takes_patterns_depths_and_other_formats(capsys):
     assert document["missing"] is None
 
 
+def test_each_line_of_the_csv_has_a_column_for_each_name():
+    """A window along one axis has one number for kernel and stride, and takes two columns."""
+
+    class AlongWidth(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.MaxPool1d(2)
+
+        def forward(self, images):  # (N, 3, H, W) -> (N, H, W / 2)
+            return self.pool(images.mean(1))
+
+    head, *lines = analyze(AlongWidth(), (8, 8)).table().csv().splitlines()
+    assert lines and {line.count(",") for line in lines} == {head.count(",")}
+    row = dict(zip(head.split(","), lines[-1].split(","), strict=True))
+    assert (row["kernel_x"], row["stride_x"]) == ("2", "2")
+
+
 @pytest.mark.slow
 def test_the_command_draws_the_growth_of_the_field(capsys, tmp_path):
     picture = tmp_path / "growth.svg"
     run(capsys, "skipnet", "--plot", str(picture))
     drawn = picture.read_text()
     assert "<svg" in drawn
-    assert "field (pixels)" in drawn or "<path" in drawn
+    assert "field (pixels)" in drawn
 
 
 def test_the_command_takes_arguments_and_networks_that_are_there(capsys, tmp_path, monkeypatch):
@@ -1047,6 +1064,21 @@ def test_a_single_row_or_column_has_an_effective_field_without_width(axis, unit)
         field = effective(across, torch.ones(1, 1, *size), tuple(place))
         assert field.sigma[axis] == 0
         assert field.centre[axis] == unit
+
+
+def test_a_unit_that_no_pixel_reaches_has_no_effective_field():
+    """Neither torch's own error nor a field: a bias of places, and what was detached."""
+
+    class Places(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.places = nn.Identity()
+
+        def forward(self, images):
+            return self.places(images.detach() * 2) + images
+
+    with pytest.raises(ValueError, match="does not depend on the images; no pixel reaches it"):
+        effective(Places(), torch.ones(1, 3, 4, 4), (1, 1), layer="places")
 
 
 def test_effective_refuses_units_that_do_not_exist():

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cifarlab.receptive_field import analyze
 from tests import seen
@@ -66,6 +67,27 @@ def test_a_map_has_as_many_units_as_its_tensor_has_places(name):
     field = analyze(network, SIZE, channels=1).output
     assert field.units == tuple(shape[2:])
     assert field.layout[2:] == ("height", "width")
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda maps, mask: maps + -mask,
+        lambda maps, mask: maps - mask,
+        lambda maps, mask: torch.subtract(maps, mask),
+        lambda maps, mask: (maps * 1).sub_(mask),
+    ],
+)
+def test_a_mask_that_is_added_or_subtracted_makes_a_field_a_bound(hide):
+    """A huge number hides what it is taken from, whichever way it gets there."""
+
+    class Masked(nn.Module):
+        def forward(self, maps):  # (N, 1, H, W) -> (N, 1, H)
+            mask = torch.zeros(SIZE)
+            mask[:, SIZE[1] // 2 :] = 1e38
+            return hide(maps, mask).amax(-1)
+
+    assert not analyze(Masked(), SIZE, channels=1).output.exact
 
 
 def test_a_bound_says_that_it_is_one_and_why():

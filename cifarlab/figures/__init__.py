@@ -207,7 +207,8 @@ def colours(picture: Any) -> list[str]:
 def chain(network: Any) -> list[dict]:
     """The layers of a module, as the explorer edits them.
 
-    Raises: ValueError if it is no chain of square convolutions and poolings.
+    Raises: ValueError if it is no chain of square convolutions and poolings, or pads with
+    anything but zeros: from the border more paths then lead to pixels than the explorer counts.
     """
     from torch import nn  # here: the book is built without PyTorch
 
@@ -250,6 +251,12 @@ def chain(network: Any) -> list[dict]:
         raise ValueError(
             "the explorer edits chains of square convolutions and poolings, and "
             f"{type(network).__name__} has none of them."
+        )
+    looks = (look for g in analyses[0].grids for _, ways in g.links for look in ways)
+    if border := next((s.step.border for s in looks if s.step.border != "constant"), None):
+        raise ValueError(
+            f"the explorer pads with zeros, and {type(network).__name__} by {border!r}. Pass it "
+            "with padding_mode='zeros'; receptive_field.analyze takes most networks."
         )
     return layers
 

@@ -193,6 +193,6 @@ def machine(benchmark: dict) -> str:
     return (
         f"{benchmark['processor']}; {threads} thread{'s' if threads > 1 else ''}, "
         f"{benchmark['precision']}, {benchmark['memory_format']}, "
-        f"torch {benchmark['versions']['torch']}; load {benchmark['load']} at the start; seconds "
-        f"of the processor, median of {benchmark['rounds']} rounds"
+        f"torch {benchmark['versions']['torch']}; load {benchmark['load']} at the start; "
+        f"processor time, median of {benchmark['rounds']} rounds"
     )

@@ -91,11 +91,14 @@ const groupsNear = ({ in_channels, out_channels, groups }, before) => {
 
 // ---------------------------------------------------------------------------------- drawing
 
-/** Grey of a number from `lowest` to `highest`, behind writing that can be read on it. */
+/**
+ * Grey of a number from `lowest` to `highest`, behind writing that can be read on it: up to this
+ * share white has the greater contrast.
+ */
 const shade = (number, lowest, highest) => {
   const share = highest > lowest ? (number - lowest) / (highest - lowest) : 0.5;
   const grey = Math.round(255 * share);
-  return `background: rgb(${grey} ${grey} ${grey}); color: ${share > 0.5 ? "#000" : "#fff"}`;
+  return `background: rgb(${grey} ${grey} ${grey}); color: ${share > 0.46 ? "#000" : "#fff"}`;
 };
 
 /** A square of cells to point at, to tap, or to walk through with the arrow keys. */
@@ -351,9 +354,10 @@ dd { margin: 0 0 0.5rem; }
       const [row, column] = key.split(",").map(Number);
       const inside = [row, column].every((index) => index >= 0 && index < size);
       cell.classList.toggle("padding", !inside);
-      if (inside) cell.addEventListener("keydown", ({ key: digit }) => {
-        if (!/^[0-9]$/.test(digit)) return;
-        pixels[row][column] = Number(digit);
+      if (inside) cell.addEventListener("keydown", (event) => {
+        if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's, as above
+        if (!/^[0-9]$/.test(event.key)) return;
+        pixels[row][column] = Number(event.key);
         motif.select.value = "your own";
         compute();
       });

@@ -20,9 +20,11 @@ const fault = (size, layer, most = Infinity) => {
   const padded = size + 2 * layer.padding;
   if (reach(layer) <= padded) return null;
   const lacking = Math.ceil((reach(layer) - size) / 2);
+  const dilated = layer.dilation > 1; // else it cannot be less
   return `Kernel ${layer.kernel} with dilation ${layer.dilation} reaches ${reach(layer)} pixels, ` +
     `but the padded input has ${padded}. ` +
-    (lacking <= most ? `Pad by ${lacking} or more, or dilate less.` : "Dilate less, or take a smaller kernel.");
+    (lacking <= most ? `Pad by ${lacking} or more, or ${dilated ? "dilate less" : "take a smaller kernel"}.`
+      : `${dilated ? "Dilate less, or take" : "Take"} a smaller kernel.`);
 };
 
 // ------------------------------------------------------------------------------------ parts

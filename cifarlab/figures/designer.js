@@ -230,10 +230,6 @@ const squares = (view, rows, name) => {
     svg("path", { class: "seen", d: path(view, rows.flatMap((read, y) => (read ? [y] : []))) }));
 };
 
-/** Text in which `backticks` mark code, as a list of nodes and strings. */
-const withCode = (text) =>
-  text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
-
 figure("designer", `${PARTS}
 ol { list-style: none; margin: 0.6rem 0; padding: 0; }
 li.layer { border-top: 1px solid var(--line); padding: 0.5rem 0; }

@@ -62,6 +62,10 @@ const element = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+/** Text in which `backticks` mark code, as a list of nodes and strings. */
+const withCode = (text) =>
+  text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
+
 const RESTED = 400; // milliseconds without a change, after which a voice may speak
 
 /** An element that is only heard; `say` has it speak, unless other words or a `hush` follow at once. */

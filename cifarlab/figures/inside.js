@@ -274,6 +274,7 @@ const lookInside = () => {
     if (at) pick(unit.channel, at);
   });
   units.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's: a page back
     if (!STEPS_OF[event.key]) return;
     event.preventDefault();
     const { height, width } = current();

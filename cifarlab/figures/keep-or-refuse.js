@@ -20,10 +20,12 @@ svg { display: block; height: auto; max-width: 16rem; width: 100%; }
 .source { font-size: 0.875rem; margin: 0.5rem 0 0; }
 `, (root, { cards, source }) => {
   const drawn = svg("svg", { role: "img", "shape-rendering": "crispEdges" });
-  const label = element("p", { class: "label" });
+  const label = element("p", { class: "label", id: "card" });
   const said = element("p", { role: "status" });
   const button = (words) => element("button", { type: "button" }, words);
   const [keep, refuse, next] = ["Keep", "Refuse", "Next picture"].map(button);
+  // A voice that comes to the buttons says of which card they judge.
+  for (const each of [keep, refuse]) each.setAttribute("aria-describedby", "card");
   root.append(drawn, label, element("div", { class: "row" }, keep, refuse, next), said);
   if (source) root.append(element("p", { class: "source" }, source));
 

@@ -12,11 +12,13 @@ const PARAMETERS = {
 
 const SIDE = 32; // pixels of every picture that the networks of the course learned from
 
+/** 0.1234 as "12.3 %"; only all is 100. */
+const inTenths = (share) =>
+  `${(Math.min(Math.round(1000 * share), share < 1 ? 999 : 1000) / 10).toFixed(1)}\u00a0%`;
+
 /** 0.1234 as "12 %"; close to all, where a tenth counts, 0.9965 as "99.7 %"; only all is 100. */
-const percent = (share) => {
-  const tenths = Math.min(Math.round(1000 * share), share < 1 ? 999 : 1000);
-  return `${tenths > 990 && tenths < 1000 ? (tenths / 10).toFixed(1) : Math.round(100 * share)}\u00a0%`;
-};
+const percent = (share) =>
+  share >= 0.9905 && share < 1 ? inTenths(share) : `${Math.round(100 * share)}\u00a0%`;
 
 /** A whole number with its thousands told apart. */
 const grouped = (number) => number.toLocaleString("en-GB");
@@ -150,7 +152,7 @@ tr.chosen { font-weight: 600; }
 @media print { .ways, .samples, video { display: none; } .bar, .bar div { print-color-adjust: exact; } }
 `, (root, given) => {
   const networks = given.networks.map((each) => ({ ...each, ask: null }));
-  const { classes, about: { record } } = networks[0];
+  const { classes } = networks[0];
   let chosen = networks[0];
   let shown = null; // { pixels, known, moving }: the picture, and whether it is one of many a second
   let found = null; // what the network makes of it
@@ -171,7 +173,7 @@ tr.chosen { font-weight: 600; }
 
   const lead = element("p", { class: "lead" });
   const what = element("p", { class: "note" });
-  const said = element("p", { role: "status" });
+  const said = element("p", { role: "status", "aria-live": "off" }); // until the reader acts
   const sure = element("p", { class: "note" });
   const tiles = element("div", { class: "samples", role: "group", "aria-label": "Samples" });
   const file = element("input", { type: "file", accept: "image/*" });
@@ -246,7 +248,7 @@ tr.chosen { font-weight: 600; }
     paint(looked, SIDE, SIDE, pixels);
     rows.forEach(({ row, bar, number }, label) => {
       bar.style.width = `${100 * probabilities[label]}%`;
-      number.textContent = `${(100 * probabilities[label]).toFixed(1)}\u00a0%`;
+      number.textContent = inTenths(probabilities[label]);
       row.classList.toggle("guess", label === guess);
     });
     explain(pinned ?? guess);
@@ -311,6 +313,7 @@ tr.chosen { font-weight: 600; }
   /** Ask this network from now on. */
   const choose = (network) => {
     chosen = network;
+    root.host.setAttribute("aria-label", `Live predictions of ${network.about.record}`);
     lead.textContent = boast(network.about);
     what.textContent = described(network);
     for (const { network: each, input, line } of lines) {
@@ -329,21 +332,23 @@ tr.chosen { font-weight: 600; }
   const whole = new Image();
   whole.addEventListener("load", () => {
     const size = whole.height;
-    classes.forEach((name, label) => {
+    const [first] = classes.map((name, label) => {
       const canvas = element("canvas", { width: size, height: size });
       canvas.getContext("2d", { willReadFrequently: true }).drawImage(whole, -label * size, 0);
       const tile = element("button", { type: "button", "aria-label": `sample: ${name}`, "aria-pressed": "false" }, canvas);
-      tile.addEventListener("click", () => {
+      const bring = () => {
         turn += 1;
         close();
         press(tile);
         show(seen(canvas, size, size), `CIFAR-10 calls it ${name}.`);
-      });
+      };
+      tile.addEventListener("click", bring);
       tiles.append(tile);
+      return bring;
     });
     inTurn([
       () => prepare(chosen),
-      () => { if (!shown) tiles.firstChild.click(); },
+      () => { if (!shown) first(); },
     ]);
   });
   whole.src = given.samples;
@@ -380,6 +385,10 @@ tr.chosen { font-weight: 600; }
   const { host } = root;
   // In the book the whole page takes a file; in a notebook the rest belongs to Jupyter.
   const ground = document.documentElement.dataset.content_root === undefined ? host : document;
+  // Nobody asked for the first answer, so no voice reads it out; it reads those to what one does.
+  const speak = () => said.removeAttribute("aria-live");
+  for (const deed of ["focusin", "click"]) host.addEventListener(deed, speak, true);
+  for (const deed of ["drop", "paste"]) ground.addEventListener(deed, speak);
   ground.addEventListener("dragover", (event) => {
     event.preventDefault();
     host.setAttribute("dropping", "");
@@ -499,6 +508,7 @@ tr.chosen { font-weight: 600; }
   });
   const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   patch.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's: a page back
     if (!ARROWS[event.key]) return;
     event.preventDefault();
     const [down, right] = ARROWS[event.key];
@@ -506,7 +516,6 @@ tr.chosen { font-weight: 600; }
   });
 
   host.setAttribute("role", "group");
-  host.setAttribute("aria-label", `Live predictions of ${record}`);
   root.append(
     lead,
     tiles,

@@ -1,9 +1,5 @@
 // Questions with choices; each choice is answered with a reason. Nothing is sent or kept.
 
-/** Text in which `backticks` mark code, as a list of nodes and strings. */
-const withCode = (text) =>
-  text.split("`").map((part, place) => (place % 2 ? element("code", {}, part) : part));
-
 /** Text as it can be compared with a page's: its quotes may be curly, its code has no backticks. */
 const plainly = (text) => text.replaceAll("`", "").replace(/[‘’]/g, "'").replace(/[“”]/g, '"').replace(/#$/, "").trim();
 

@@ -20,7 +20,7 @@ const times = (count, ...layers) => Array.from({ length: count }, () => layers).
 
 const PRESETS = {
   "skipnet": {
-    name: "The course’s network",
+    name: "The course’s network, padded with zeros",
     layers: [convolution(3), ...times(4,
       convolution(3), convolution(3), convolution(1), convolution(3, { dilation: 2 }), skip(4))],
   },
@@ -146,6 +146,7 @@ figure("receptive-field-explorer", `${PARTS}
 .picture svg { cursor: crosshair; display: block; height: auto; width: 100%; }
 .picture figcaption { font-size: 0.875rem; }
 figure { margin: 0; }
+.row select { max-width: 100%; }
 .side { flex: 1 1 15rem; min-width: 0; }
 .pixel { fill: var(--accent); }
 @media (forced-colors: active) { .pixel { fill: Highlight; } }
@@ -222,8 +223,9 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
       (first) => `${written(first)} to ${written(first + map.size - 1)}`);
     const outside = top < 0 || left < 0 || Math.max(top, left) + map.size > pixels();
     const share = found.box ? Math.round((100 * found.pixels) / found.box) : 0;
+    const of = state.shown ? `layer ${state.shown}` : "the picture"; // where no layer can be made
     said.textContent =
-      `Unit (${place.join(", ")}) of layer ${state.shown} looks at rows ${rowsSeen} and columns ` +
+      `Unit (${place.join(", ")}) of ${of} looks at rows ${rowsSeen} and columns ` +
       `${columnsSeen}${outside ? "; what lies outside the picture is padding" : ""}. ` +
       `It sees ${written(found.pixels)} of the ${written(found.box)} pixels of its box in the ` +
       `picture: ${share} %. Paths to a pixel it sees: ${rounded(found.fewest)} to ` +
@@ -315,7 +317,7 @@ input[type="radio"] { height: 1.15rem; margin: 0.2rem; vertical-align: middle; w
       }
     }
     // Of a long table only a part is seen; the layer that is spoken of shall be in it.
-    keepInSight(rows.children[state.shown - 1]);
+    if (state.shown) keepInSight(rows.children[state.shown - 1]);
     const map = maps[state.shown];
     for (const axis of ["row", "column"]) {
       const before = unit.values[axis];

@@ -71,6 +71,8 @@ def effective(
             ) from error
         if not sums:
             raise ValueError(f"layer={layer!r} does not run; name one that the network calls.")
+        if not sums[0].requires_grad:
+            raise ValueError(f"unit {unit} does not depend on the images; no pixel reaches it.")
         (gradient,) = torch.autograd.grad(sums[0], pixels)
     magnitude = gradient.abs().sum(dim=(0, 1)).numpy()
     if not 0 < magnitude.sum() < math.inf:

@@ -22,6 +22,7 @@ from cifarlab.receptive_field._features import (
 from cifarlab.receptive_field._shapes import cut
 from cifarlab.receptive_field._taps import Grid
 
+ADDED = ("add", "sub", "subtract", "rsub")
 # What multiplies or divides.
 SCALED = "mul multiply div divide true_divide truediv rdiv rtruediv rmul"
 
@@ -43,9 +44,9 @@ def hidden(op: Operation, values: Any, more: dict) -> str | None:
         if value.numel() > 1 and value.dtype == torch.bool and value.any() and not value.all():
             return op.loose("hides units behind a mask")
         if value.is_floating_point() and value.numel() > 1:
-            if op.name in SCALED and (value == 0).any():
+            if op.name in SCALED.split() and (value == 0).any():
                 return op.loose("multiplies with zeros")
-            if op.name in ("add", "sub") and value.min() < -1e30:
+            if op.name in ADDED and value.abs().max() > 1e30:
                 return op.loose("hides units behind a mask")
     return None
 

@@ -207,7 +207,8 @@ class Table(list[Row]):
         columns = [f"{name}_{axis}" for name in Row._fields[1:] for axis in "yx"]
         writer.writerow(["layer", *columns])
         for row in self:
-            writer.writerow([row.layer, *(value for yx in row[1:] for value in yx or ("", ""))])
+            pairs = [yx * 2 if yx and len(yx) == 1 else yx or ("", "") for yx in row[1:]]
+            writer.writerow([row.layer, *(value for pair in pairs for value in pair)])
         return text.getvalue()
 
     def _repr_html_(self) -> str:

@@ -352,8 +352,8 @@ def multi_head_attention(op, query, key, value, *options, **more):
     loose = op.loose("hides units behind a mask") if hides else None
     results = [combine(op, inputs, op.shapes[0], loose=loose)]
     for shape in op.shapes[1:]:
-        rows = {"0": len(shape) - 2}
-        scores = [(query, [rows["0"], *([] if two else [0]), None])]
+        row = len(shape) - 2
+        scores = [(query, [row, *([] if two else [0]), None])]
         scores += [(key, [len(shape) - 1, *([] if two else [0]), None])]
         scores = [(f, targets) for f, targets in scores if isinstance(f, Feature)]
         results.append(combine(op, scores, shape, loose=loose))

@@ -27,11 +27,11 @@ ELEMENTWISE = """
     lgamma log log10 log1p log2 log_sigmoid logaddexp logaddexp2 logical_and logical_not logical_or
     logical_xor logit logsigmoid long lt maximum minimum mish mod nan_to_num ne neg negative or
     polar pos positive pow prelu quantize_per_tensor rad2deg real reciprocal relu relu6 remainder
-    requires_grad resolve_conj resolve_neg round rpow rrelu rsqrt rsub selu sgn short sigmoid sign
-    silu sin sinc sinh softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink
+    requires_grad resolve_conj resolve_neg round rpow rrelu rsqrt selu sgn short sigmoid sign
+    silu sin sinc sinh softplus softshrink softsign sqrt square tan tanh tanhshrink
     threshold trunc xlogy xor
 """
-MASKED = "masked_fill where add sub"
+MASKED = "masked_fill where add sub subtract rsub"
 REDUCTIONS = """
     all amax amin any count_nonzero logsumexp max mean min nanmean nansum prod std std_mean sum var
     var_mean aminmax

@@ -1,8 +1,8 @@
 """Does this unit see this pixel?  Ask the network itself: change the pixel and look.
 
 The independent check of `receptive_field`: it shares no code and no formula with it. `by_gradient`
-asks a simplified copy, `by_nan` and `certify` the network as it is. All are slow: a backward pass
-per unit, or a forward pass per pixel.
+asks a simplified copy, `by_nan` and `certify` the network as it is. All are slow: the first
+takes a backward pass per unit, `by_nan` a forward pass per pixel, `certify` five images.
 
 Lesson: Receptive fields.
 """

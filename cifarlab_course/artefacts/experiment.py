@@ -32,13 +32,27 @@ RUNS = Path("runs") / "experiments"
 
 
 def missing(experiment: Experiment, folder: Path, summed: dict, setting: Setting) -> Iterator[Run]:
-    """The runs that are neither finished in `folder` nor in `summed`."""
+    """The runs that are neither finished in `folder` nor in `summed`.
+
+    Raises: ValueError if one that is was a trial on shapes, and these are no trial; or the other
+    way round.
+    """
     for arm in experiment.arms:
         by_seed = known_runs(arm, summed)
         for seed in arm.seeds:
             out = arm.folder(folder, seed)
-            if seed not in by_seed and not finished(out):
+            if seed in by_seed:
+                learned_from = by_seed[seed]["data"]
+            elif finished(out):
+                learned_from = records.load(out).data
+            else:
                 yield Run(arm, seed, out, experiment.scored_on, setting)
+                continue
+            if learned_from.startswith(data.SYNTHETIC) != (setting.data == "synthetic"):
+                raise ValueError(
+                    f"{out.name} was made with {learned_from}, not with --data {setting.data}. "
+                    "Move the summary that holds it, or its folder, away."
+                )
 
 
 def finished(out: Path) -> bool:

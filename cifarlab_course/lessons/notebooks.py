@@ -144,7 +144,7 @@ def faults(notebook: NotebookNode) -> Iterator[str]:
 
 
 def faults_of_showing(notebook: NotebookNode) -> Iterator[str]:
-    """Where a rewritten lesson tells and does not show, or answers too soon, or not at all."""
+    """Where a lesson tells and does not show, or answers too soon, or not at all."""
     followed = zip(notebook.cells, [*notebook.cells[1:], None], strict=True)
     for number, (cell, after) in enumerate(followed):
         where, tags = f"cell {cell.id!r}", cell.metadata.get("tags", [])
@@ -170,9 +170,8 @@ def faults_of_showing(notebook: NotebookNode) -> Iterator[str]:
             yield f"{where}: set-up on the first screen; tag the cell {FOLDED!r}"
         if FOLDED not in tags and not cell.outputs and not only_defines(cell.source):
             yield f"{where}: it shows nothing"
-        if any(map(is_picture, cell.outputs)) and not cell.metadata["mystnb"].get("figure", {}).get(
-            "caption"
-        ):
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if any(map(is_picture, cell.outputs)) and not figure.get("caption"):
             yield f"{where}: its figure needs a caption in metadata.mystnb.figure.caption"
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     promised = re.search(r"\*\*You will be able to\*\*\n\n((?:- .+\n)+)", text)

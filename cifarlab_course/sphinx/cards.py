@@ -31,6 +31,10 @@ def texts(app: Sphinx) -> dict[str, str]:
             )
             text = re.sub(r"<(/?)dt\b.*?>", r"<\1strong>", text).strip()
             found |= dict.fromkeys(anchors, text)
+    # Resolved once more, the page of references would get each of them a second time.
+    for bibliography in app.env.get_domain("cite").bibliographies.values():
+        for node in bibliography.citation_nodes.values():
+            node.clear()
     return found
 
 
