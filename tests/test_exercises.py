@@ -1,6 +1,7 @@
 """Protects learners from unfair checks, and the book's readers from pages that lag behind."""
 
 import ast
+import html
 import os
 import re
 import shutil
@@ -233,7 +234,7 @@ def test_a_learner_sees_the_task_and_no_secret_in_any_variant(path):
         assert [line for line in lines if len(line) > LINE] == []
         shown = leaks.squeezed("\n".join(cell.source for cell in cells))
         for kind, text in leaks.secrets(exercise):
-            assert text not in shown, kind
+            assert leaks.squeezed(text) not in shown, kind
 
 
 def leftovers(source):
@@ -330,6 +331,25 @@ def test_a_leak_is_found_behind_markup_and_in_a_notebook(tmp_path):
         "copy.ipynb holds a hidden test of hold-out",
         "page.html holds a solution of hold-out",
     ]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_secret_is_found_on_a_page_that_shows_it_as_it_is_typed(name, tmp_path):
+    """Python's < and > are no markup."""
+    exercise = WRITTEN[name]
+    for number, (_, text) in enumerate(leaks.secrets(exercise)):
+        (tmp_path / f"{number}.html").write_text(f"<pre>{html.escape(text)}</pre>")
+        found = list(leaks.leaks(tmp_path, [exercise]))
+        long = len(re.sub(r"\W", "", text)) >= leaks.SHORT
+        assert any(line.startswith(f"{number}.html ") for line in found) == long, text
+
+
+def test_a_leak_is_found_between_comparisons_in_a_notebook(tmp_path):
+    exercise = WRITTEN["hold-out"]
+    solution = master.SOLUTION.search(exercise.sources("answer")[0])[2]
+    cells = [nbformat.v4.new_code_cell(source) for source in ("a < b", solution, "c > d")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "copy.ipynb")
+    assert list(leaks.leaks(tmp_path, [exercise])) == ["copy.ipynb holds a solution of hold-out"]
 
 
 def test_no_lesson_gives_an_exercise_away(tmp_path):

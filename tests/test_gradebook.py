@@ -10,6 +10,7 @@ import pytest
 
 from cifarlab_course.grading import (
     assignment,
+    batch,
     feedback,
     grade,
     gradebook,
@@ -376,11 +377,33 @@ HEAD = "learner,question,points,comment\n"
         (HEAD + "anna,why,4,\n\nben,why,x,\n", "row 2: '4' points; .* row 4: 'x' points"),
         (HEAD + "dora,why,1,\n" * 12, r"row 11: .* And 2 more\."),
         (b"learner,question,points,comment\nanna,why,1,gel\xf6st\n", "save it as 'CSV UTF-8'"),
+        (HEAD + f"anna,why,1,{'x' * 131_073}\n", "by-hand.csv .* save it as 'CSV UTF-8'"),
     ],
 )
 def test_all_rows_by_hand_that_make_no_sense_are_named_at_once(text, told, tmp_path):
     with pytest.raises(ValueError, match=told):
         entries(tmp_path, text)
+
+
+def test_a_table_with_the_line_ends_of_an_old_mac_is_read(tmp_path):
+    text = "learner,question,points,comment\ranna,why,2,\r"
+    assert entries(tmp_path, text).given["anna", "why"].points == 2
+    assert entries(tmp_path, text.replace(",", ";")).given["anna", "why"].points == 2
+
+
+def test_a_comment_alone_leaves_a_member_the_points_of_the_group():
+    group = Learner("red", members=(Learner("ada"), Learner("ben")))
+    said = {
+        ("red", "why"): gradebook.ByHand(2.5, "All."),
+        ("ada", "why"): gradebook.ByHand(None, "You, too."),
+        ("ben", "why"): gradebook.ByHand(0, ""),
+    }
+    graded = batch.Graded(
+        {"red": grade.Submission(group)}, {"red": grade.Result()}, gradebook.Entries(said, [], ",")
+    )
+    given = batch.everybody(graded, {"ada": "red", "ben": "red"}).entries.given
+    assert given["ada", "why"] == (2.5, "You, too.")
+    assert given["ben", "why"] == (0, "All.")
 
 
 def test_tables_begin_with_the_mark_by_which_excel_knows_umlauts(tmp_path):

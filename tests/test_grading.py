@@ -21,7 +21,7 @@ import cifarlab
 from cifarlab_course.exercises import leaks, master
 from cifarlab_course.grading import assignment, batch, grade, handed_in, sandbox, submission
 from cifarlab_course.grading.handed_in import Learner
-from cifarlab_course.grading.judge import NotStarted, expected
+from cifarlab_course.grading.judge import NotStarted, Ran, expected
 from tests import submissions
 from tests.submissions import ASKED, CASES, EXERCISES, OPEN, SECRET, Draft, rows, run, save
 
@@ -468,6 +468,26 @@ def test_a_question_keeps_its_helpers_where_the_answer_above_ends_the_process(tm
     assert (sum(mark.points for mark in marks), remarks) == (2, [])
 
 
+def test_an_answer_is_tried_by_itself_where_the_time_was_over_before_its_last_check():
+    """A slow cell above may use up the time; the first check, which passed, says nothing of it."""
+    fine = {"text": "", "error": None}
+    holes = submissions.HOLES
+    right = [0 for check in holes.checks for _ in check.asked]
+    late = Ran([fine], [fine], [], "it ran for more than 30 seconds", lasted=1)
+    ran = [late, Ran([fine], [fine] * len(holes.checks), right, "")]
+
+    class Slow:
+        seconds = 30
+
+        def run(self, *unused):
+            return ran.pop(0)
+
+    own = submission.Piece("# the answer", frozenset({"holes"}), answers=True)
+    helper = submission.Piece("# slow", frozenset(), answers=False)
+    marks, remarks = grade.best(Slow(), holes, right, [[helper, own], [own]])
+    assert (sum(mark.points for mark in marks), remarks) == (holes.points, [])
+
+
 def drafts(folder, count):
     """Submissions that differ, every second of them solved."""
     made = []
@@ -531,6 +551,29 @@ def test_a_sandbox_that_does_not_start_is_no_learners_fault(tmp_path, runner, ri
     with pytest.raises(NotStarted, match="no sandbox, for 1 of 3 submissions"):
         grade.grade(drafts(tmp_path, 3), ASKED, right, kept, crew)
     assert len(kept.known) == 2
+
+
+def test_an_error_is_told_before_those_who_wait_are_graded(tmp_path):
+    """A full disk would else be told of when a whole class had been graded in vain."""
+    graded = []
+
+    class Counting(grade.Crew):
+        def grade(self, *unused):
+            graded.append(None)
+            time.sleep(0.2)
+            return grade.Result()
+
+    class Full(grade.Kept):
+        def add(self, digest, result):
+            raise OSError("No space left on device")
+
+    kept = Full(tmp_path / "results.jsonl")
+    with (
+        pytest.raises(OSError, match="No space left"),
+        contextlib.closing(Counting(lambda imports: None, seconds=30, jobs=1)) as crew,
+    ):
+        grade.grade(drafts(tmp_path, 10), ASKED, {}, kept, crew)
+    assert len(graded) <= 2
 
 
 @BOXED

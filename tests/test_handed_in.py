@@ -149,6 +149,15 @@ def test_a_learners_files_that_are_no_notebook_are_named(folder):
     assert table["dora"]["flags"] == "no notebook (.ipynb) in it"
 
 
+def test_a_learner_who_is_called_like_a_table_of_another_one_is_a_learner(folder):
+    hand_in(folder / "ada" / "assignment.ipynb")
+    hand_in(folder / "ada-feedback" / "assignment.ipynb")
+    save("x", folder / "ada.csv")
+    done, table = grading(folder)
+    assert list(table) == ["ada", "ada-feedback", "ben"]
+    assert "left out, as no learner's: 'ada.csv'\n" in done.stderr
+
+
 def test_what_lies_loose_is_its_namesakes_or_named_as_left_out(folder):
     hand_in(folder / "emmy.ipynb")
     hand_in(folder / "ben.IPYNB", "Ben again, who has a folder too.")
@@ -526,6 +535,24 @@ def test_of_who_is_to_be_graded_again_all_notebooks_are_that_may_count(folder, c
         assert crew.graded == count
 
 
+def test_points_that_are_typed_while_a_class_is_being_graded_are_kept(folder):
+    grading(folder)
+    hand_in(folder / "ada" / "assignment.ipynb")
+    out = folder.parent / "grades.csv"
+
+    class Meanwhile(grade.Crew):
+        def grade(self, *what):
+            typed = "learner,question,points,comment\nben,why,2,Good.\n"
+            batch.by_hand(out).write_text(typed)
+            return super().grade(*what)
+
+    with closing(Meanwhile(Busy, seconds=30, jobs=1)) as crew:
+        batch.grade(batch.read(handed_in.look(folder).learners, SECRET), out, crew)
+    table = batch.by_hand(out).read_text("utf-8-sig").splitlines()
+    assert table[1:] == ["ben,why,2,Good.", "ada,why,,"]
+    assert rows(out)["ben"]["why"] == "2"
+
+
 def test_where_the_best_counts_the_first_table_names_no_other_and_leaves_none_out(folder):
     hand_in(folder / "ben" / "again.ipynb")
     save("x", folder / "ben" / "data.txt")
@@ -589,6 +616,24 @@ def test_open_answers_are_graded_where_no_notebook_says_what_was_asked(folder, t
     assert rows(tmp_path / "grades.csv")["ben"]["waiting"] == "why"
 
 
+def test_open_questions_alone_need_no_exercise_named_where_no_notebook_says_what_was_asked(
+    folder, tmp_path
+):
+    for path in folder.glob("*/*.ipynb"):
+        path.write_text(path.read_text().replace("# assignment:", "# was:"))
+    questions = tmp_path / "open.md"
+    questions.write_text(f"## why (3 points)\n\n{WORDS[0].text}\n")
+    done, table = grading(folder, open=questions)
+    assert done.returncode == 0, done.stderr
+    assert table["ben"]["waiting"] == "why"
+
+    made = notebook(asked=SOFTMAX, questions=[])  # it has an exercise, which nobody named
+    text = json.dumps(made).replace("# assignment:", "# was:")
+    save(text, folder / "ada" / "a.ipynb")
+    done, _ = grading(folder, "more.csv", open=questions)
+    assert done.returncode == 2 and "name the exercises" in done.stderr
+
+
 def test_the_page_of_a_long_name_has_a_name_of_its_own():
     from cifarlab_course.grading import feedback
 
@@ -597,3 +642,20 @@ def test_the_page_of_a_long_name_has_a_name_of_its_own():
     assert len(files) == 4
     assert max(len(name.encode()) for name in files) < 200
     assert gradebook.beside(Path("w.csv"), "feedback").name == "w-feedback"
+
+
+def test_the_page_of_a_name_with_a_slash_stays_in_its_folder(folder, tmp_path):
+    """Names of a roster and of groups are typed by a person, not taken from folders."""
+    from cifarlab_course.grading import feedback
+
+    names = ["a/b", "a b", "a\\b", "a/../../b", "Mon/Tue", "/etc/x", "x/" * 100]
+    files = {feedback.file_name(name) for name in names}
+    assert len(files) == len(names)
+    assert not any(sign in name for name in files for sign in "/\\")
+    assert "a b.html" in files
+
+    (tmp_path / "roster.csv").write_text("name\nben\na/../../b\n")
+    done, table = grading(folder, roster=tmp_path / "roster.csv")
+    assert done.returncode == 0 and set(table) == {"ben", "a/../../b"}
+    pages = [path for path in tmp_path.rglob("*.html") if not path.name.startswith("grades-")]
+    assert [path.parent.name for path in pages] == ["grades-feedback"] * 2

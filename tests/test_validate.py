@@ -1,6 +1,8 @@
 """A report of the long checks that was cut off is gone on with, and no other is taken for it."""
 
-from contextlib import suppress
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,25 @@ def test_a_report_of_another_commit_is_not_gone_on_with(made, monkeypatch):
     made(stop=4)
     monkeypatch.setattr(records, "commit", lambda: "another")
     assert made(resume=True)[1] == 6
+
+
+def test_a_check_is_known_once_it_is_made_whatever_began_before(monkeypatch):
+    """A run that is cut off keeps all that it has finished."""
+    go_on = threading.Event()
+
+    def passes(arguments, environment, folder=None):
+        if "01-lesson" in arguments[-1]:
+            assert go_on.wait(60)
+        return True, 1.5
+
+    monkeypatch.setattr(validate, "passes", passes)
+    lessons = [Path(f"0{number}-lesson.ipynb") for number in (1, 2)]
+    options = {"elsewhere": False, "long": False, "known": set()}
+    timer = threading.Timer(10, go_on.set)  # else a failing test would never end
+    timer.start()
+    with closing(validate.checks(lessons, {"CPU, a": {}}, 2, **options)) as rows:
+        first = next(rows)
+        assert not go_on.is_set()
+        go_on.set()
+        assert [row[0] for row in (first, *rows)] == ["02-lesson", "01-lesson"]
+    timer.cancel()

@@ -139,6 +139,26 @@ def test_what_was_sent_before_grading_was_called_off_starts_nothing_afterwards(m
         workers.graded_there(None, None, {}, 30, True, "who asks")
 
 
+def test_what_waits_when_an_error_is_told_is_sent_to_no_worker():
+    sent, over = [], threading.Event()
+
+    class Client:
+        id = "who asks"
+
+        def run(self, *unused, **options):
+            over.set()  # the one at work comes back once its runner has ended
+
+    def send():
+        sent.append(None)
+        over.wait(60)
+
+    crew = workers.Workers(Client(), 30, 1, unsafe=True)
+    for _ in range(3):
+        crew.pool.submit(send)
+    crew.close()
+    assert len(sent) <= 1
+
+
 @BOXED
 def test_what_kills_every_worker_costs_its_own_row_and_is_tried_again(
     client, monkeypatch, tmp_path

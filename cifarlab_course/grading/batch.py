@@ -13,10 +13,11 @@ from cifarlab_course.grading import feedback, gradebook, handed_back, overview, 
 from cifarlab_course.grading import grade as grading
 from cifarlab_course.grading.assignment import Assignment, Open, counted, make, read_open
 from cifarlab_course.grading.grade import Crew, Result, Submission
-from cifarlab_course.grading.gradebook import Entries, Row
+from cifarlab_course.grading.gradebook import ByHand, Entries, Row
 from cifarlab_course.grading.handed_in import Learner
 from cifarlab_course.grading.judge import Runner
 from cifarlab_course.grading.roster import Roster, matched
+from cifarlab_course.grading.submission import MARK
 
 
 class Read(NamedTuple):
@@ -44,7 +45,8 @@ def read(
     If there is a `roster`, everybody on it is a learner, and its groups are each one.
 
     The assignment is the one that most notebooks name, or that of `exercises` and of the open
-    `questions` in a file, whose words and rubric are shown where points are given.
+    `questions` in a file, whose words and rubric are shown where points are given. The questions
+    alone make it where no notebook names one, or has the mark of an exercise.
 
     Raises: ValueError if there is no assignment of this `secret`, most are of another one, or it
     has other questions.
@@ -55,7 +57,9 @@ def read(
         folders = list(pool.map(grading.opened, learners))
     grading.check_secret(folders, secret)
     asked = read_open(questions) if questions else []
-    if exercises:
+    found = [candidate for folder in folders for candidate in folder.candidates]
+    alone = bool(asked and found) and not any(map(marked, found))
+    if exercises or alone:
         assignment = make(exercises, secret, asked)
     else:
         assignment = grading.assignment_of(folders, secret)
@@ -73,6 +77,15 @@ def read(
         roster,
         {question.name: question for question in asked},
     )
+
+
+def marked(candidate: grading.Candidate) -> bool:
+    """Does a notebook have its "# assignment:" line, or the line of an exercise?
+
+    For the latter, one that is too large to be kept is not looked into.
+    """
+    cells = candidate.notebook.cells if candidate.notebook else []
+    return bool(candidate.lines) or any(cell.code and MARK.search(cell.source) for cell in cells)
 
 
 @contextmanager
@@ -127,7 +140,7 @@ def grade(
         raise ValueError(f"--again {again!r}: no submission is of that learner.")
     again = members.get(again, again)
     anew = {rival.learner.name for rival in handed.rivals.get(again, [])} or {again}
-    entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
+    gradebook.read_by_hand(by_hand(out), names, assignment.most)  # refused before all is graded
     kept = grading.Kept(gradebook.beside(out, "results.jsonl"))
 
     right = grading.references(assignment)
@@ -137,6 +150,8 @@ def grade(
 
     submissions = handed.submissions | best(handed, graded)
     results = graded(submissions.values())
+    # Grading takes a while, in which a person may have given points.
+    entries = gradebook.read_by_hand(by_hand(out), names, assignment.most)
     to_give = gradebook.write_by_hand(by_hand(out), results, assignment, entries)
     overview.write(
         gradebook.beside(out, "overview.html"),
@@ -193,7 +208,7 @@ class Graded(NamedTuple):
 def everybody(graded: Graded, members: Mapping[str, str]) -> Graded:
     """The same, but that each group gives way to its `members`, who are mapped to it.
 
-    What a person says of a member goes before what she says of the group.
+    The points that a person gives a member, and her comment, go before those of the group.
     """
     submissions, results = dict(graded.submissions), dict(graded.results)
     given = dict(graded.entries.given)
@@ -205,7 +220,9 @@ def everybody(graded: Graded, members: Mapping[str, str]) -> Graded:
             results[member.name] = replace(result, flags=flags)
             for (name, question), entry in graded.entries.given.items():
                 if name == group:
-                    given.setdefault((member.name, question), entry)
+                    own = given.get((member.name, question), entry)
+                    points = entry.points if own.points is None else own.points
+                    given[member.name, question] = ByHand(points, own.comment or entry.comment)
     return Graded(submissions, results, graded.entries._replace(given=given))
 
 

@@ -6,6 +6,7 @@ The pages hold no scripts, and fetch nothing: all that others wrote is escaped, 
 
 import hashlib
 import html
+import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,11 +52,12 @@ img {{ max-width: 100%; background: white; }}
 
 
 def file_name(learner: str) -> str:
-    """The name of a learner's page, never longer than a file's name may be."""
+    """The name of a learner's page: no path, and never longer than a file's name may be."""
+    plain = re.sub(r"[/\\]", " ", learner)
     data = learner.encode()
-    if len(data) <= LONGEST:
+    if plain == learner and len(data) <= LONGEST:
         return f"{learner}.html"
-    cut = data[:LONGEST].decode(errors="ignore")
+    cut = plain.encode()[:LONGEST].decode(errors="ignore")
     return f"{cut}-{hashlib.sha256(data).hexdigest()[:8]}.html"
 
 

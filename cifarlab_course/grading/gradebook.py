@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,16 +120,19 @@ def write_by_hand(
 def read_table(path: Path) -> tuple[str, list[list[str]]]:
     """The sign between the columns of a file of CSV, and its rows, at least one.
 
-    Raises: ValueError if it isn't in UTF-8; OSError.
+    Raises: ValueError if it isn't in UTF-8, or no CSV; OSError.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8; save it as 'CSV UTF-8'.") from error
-    first = text.partition("\n")[0]
-    columns = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in ",;\t"}
-    sign = max(columns, key=columns.__getitem__)
-    return sign, list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
+    first = re.split(r"\r\n?|\n", text, maxsplit=1)[0]
+    try:
+        columns = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in ",;\t"}
+        sign = max(columns, key=columns.__getitem__)
+        return sign, list(csv.reader(io.StringIO(text, newline=""), delimiter=sign)) or [[]]
+    except csv.Error as error:
+        raise ValueError(f"{path} can't be read: {error}; save it as 'CSV UTF-8'.") from error
 
 
 def write_table(

@@ -79,7 +79,9 @@ def look(folder: Path, called: Path | None = None) -> HandedIn:
     if len(places) == 1 and holds_a_class(places[0]):
         notes.append(f"'{shown(places[0].name)}' holds several learners' folders: took those")
         places = sorted(entries(places[0]))
-    tables = {path.name.removesuffix(end) for path in places for end in TABLES}
+    tables = {
+        path.name.removesuffix(end) for path in places for end in TABLES if path.name.endswith(end)
+    }
     own_names = {f"{stem}{end}" for stem in tables for end in (*TABLES, "-feedback", ".csv")}
     learners, left = [], []
     for path in (path for path in places if path.name not in own_names):

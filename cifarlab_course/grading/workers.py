@@ -91,7 +91,8 @@ class Workers(Crew):
         self.close()
 
     def close(self) -> None:
-        """End the runners of the workers; nothing is graded any more."""
+        """End the runners of the workers; nothing is graded any more, not even what waits."""
+        self.pool.shutdown(wait=False, cancel_futures=True)  # first, or a thread sends the next one
         with contextlib.suppress(Exception):  # a lost scheduler has no workers, either
             self.client.run(stop, self.client.id, on_error="ignore")
         self.pool.shutdown()

@@ -21,10 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import nbformat
 import torch
@@ -120,6 +122,23 @@ def places(path: Path, options: list[str], home: Path, environment: dict[str, st
     ]
 
 
+def as_made(make: Callable[[Any], Any], given: Sequence, jobs: int) -> Iterator[Any]:
+    """What `make` makes of each, `jobs` at a time, in the order in which they are done.
+
+    After an error nothing more is begun.
+    """
+    # Unlike `as_completed`, it tells what was done before an error before the error.
+    done: SimpleQueue[Future] = SimpleQueue()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for each in given:
+                pool.submit(make, each).add_done_callback(done.put)
+            for _ in given:
+                yield done.get().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def checks(
     lessons: list[Path],
     chosen: dict[str, dict[str, str]],
@@ -141,11 +160,10 @@ def checks(
         print(f"\n{path.name}: {mode}", flush=True)
         return path.stem, mode, *passes([*nbval, str(path)], chosen[mode])
 
-    with ThreadPoolExecutor(jobs) as pool:
-        lacking = [
-            (path, mode) for mode in chosen for path in lessons if (path.stem, mode) not in known
-        ]
-        yield from pool.map(in_mode, lacking)
+    lacking = [
+        (path, mode) for mode in chosen for path in lessons if (path.stem, mode) not in known
+    ]
+    yield from as_made(in_mode, lacking, jobs)
     lessons = [path for path in lessons if (path.stem, PLACES[-1]) not in known]
     if lessons and elsewhere:  # only lessons need the package installed
         with tempfile.TemporaryDirectory() as temporary:
@@ -157,9 +175,8 @@ def checks(
                 print(f"\n{path.name}: in odd places", flush=True)
                 return places(path, nbval, home, environment)
 
-            with ThreadPoolExecutor(jobs) as pool:
-                for rows in pool.map(in_places, lessons):
-                    yield from rows
+            for rows in as_made(in_places, lessons, jobs):
+                yield from rows
     if long and (LONG_TESTS, AS_IT_IS) not in known:
         print(f"\n{LONG_TESTS}", flush=True)
         yield LONG_TESTS, AS_IT_IS, *passes(["-m", "long", "tests"], {})
