@@ -208,7 +208,7 @@ def used_convolutions(network: nn.Module) -> set[str]:
             weights = [each for part, each in layer.named_parameters() if "bias" not in part]
             originals = [each.detach().clone() for each in weights]
             with torch.no_grad():
-                # New weights, not larger ones: a norm by the images' own statistics undoes a factor.
+                # New weights, not larger ones: a norm of the images' own undoes a factor.
                 for each in weights:
                     each.copy_(torch.randn(each.shape, generator=generator))
                 if not torch.equal(network(images), before):

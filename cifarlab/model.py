@@ -247,7 +247,7 @@ class SkipNet(nn.Module):
 
 
 class Whitening(nn.Conv2d):
-    """A frozen 2x2 convolution to 24 maps: 12 unrelated ones of about equal strength, and their negatives.
+    """A frozen 2x2 convolution to 24 maps: 12 unrelated ones, about as strong, and their negatives.
 
     (N, 3, H, W) -> (N, 24, H - 1, W - 1): how much of each of the 12 principal components of 2x2
     pixels is there, then the same with the other sign, which a ReLU would lose. Random until

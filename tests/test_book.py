@@ -211,13 +211,21 @@ def test_a_card_comes_to_the_pointer_stays_under_it_and_leaves(visit):
     expect(card).to_have_count(0)
     link.hover()
     page.clock.run_for(200)
-    expect(card).to_have_text(re.compile(r"^kernel\s*The weights of a convolution"))
+    expect(card).to_have_text(re.compile(r"^kernel\s*The weights with which one output"))
     card.hover()
     page.clock.run_for(1000)
     expect(card).to_be_visible()
     page.mouse.move(0, 0)
     page.clock.run_for(1000)
     expect(card).to_have_count(0)
+
+
+def test_each_work_stands_once_among_the_references():
+    """To make its card, the page is put together once more."""
+    text = (HTML / "book" / "references.html").read_text(encoding="utf-8")
+    works = re.findall(r'<li id="\w+">(.*?)</li>', text, re.DOTALL)
+    assert len(works) > 50
+    assert [work for work in works if work.count("<p>") != 1] == []
 
 
 def test_a_card_comes_to_the_keyboard_and_escape_puts_it_away(visit):

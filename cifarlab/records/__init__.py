@@ -1,7 +1,9 @@
 """What a run leaves behind: one JSON file, and the weights it speaks of.
 
 The records in this folder ship with the package; the numbers that lessons print about
-finished runs come from them, or from the summaries of experiments beside them. Lesson: Train under 200,000 parameters.
+finished runs come from them, or from the summaries of experiments beside them.
+
+Lesson: Train under 200,000 parameters.
 """
 
 import json

@@ -32,7 +32,8 @@ def texts(app: Sphinx) -> dict[str, str]:
             text = re.sub(r"<(/?)dt\b.*?>", r"<\1strong>", text).strip()
             found |= dict.fromkeys(anchors, text)
     # Resolved once more, the page of references would get each of them a second time.
-    for bibliography in app.env.get_domain("cite").bibliographies.values():
+    cited = app.env.get_domain("cite").bibliographies  # type: ignore[attr-defined]  # bibtex's own
+    for bibliography in cited.values():
         for node in bibliography.citation_nodes.values():
             node.clear()
     return found
