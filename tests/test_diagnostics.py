@@ -185,14 +185,14 @@ def test_a_network_without_such_an_end_is_refused(network, pools, convolutions):
 @pytest.mark.parametrize(
     "end",
     [
-        [nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.Flatten()],
-        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1), nn.Flatten(), nn.ReLU()],
-        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 32, 1), nn.Flatten(), nn.Linear(32, 10)],
+        lambda: [nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.Flatten()],
+        lambda: [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1), nn.Flatten(), nn.ReLU()],
+        lambda: [nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 32, 1), nn.Flatten(), nn.Linear(32, 10)],
     ],
 )
 def test_a_network_that_does_more_at_its_end_is_refused(end):
     """The mean of a map would not be the score of its class, as the maps promise."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *end)
+    network = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *end())
     with pytest.raises(ValueError, match="does more between its pooling and its scores"):
-        diagnostics.class_activation_maps(network, torch.randn(2, 3, 8, 8))
+        diagnostics.class_activation_maps(network, 10 * torch.randn(2, 3, 8, 8))
