@@ -205,7 +205,9 @@ def used_convolutions(network: nn.Module) -> set[str]:
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             # Where the weights are computed, as under `weight_norm`, what they're computed from.
-            weights = [each for part, each in layer.named_parameters() if "bias" not in part]
+            parts = layer.named_parameters()
+            weights: list[Tensor] = [each for part, each in parts if "bias" not in part]
+            weights = weights or [layer.weight]  # kept in a buffer
             originals = [each.detach().clone() for each in weights]
             with torch.no_grad():
                 # New weights, not larger ones: a norm of the images' own undoes a factor.

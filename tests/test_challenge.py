@@ -254,6 +254,17 @@ def test_weights_that_are_computed_from_others_are_exchanged_too():
     assert challenge.violations(taken) == []
 
 
+def test_weights_that_are_kept_in_a_buffer_are_exchanged_too():
+    torch.manual_seed(0)
+    frozen = network(dilations=(1, 2, 4, 8))
+    for layer in frozen.modules():
+        if isinstance(layer, nn.Conv2d):
+            weight = layer.weight.detach().clone()
+            del layer.weight
+            layer.register_buffer("weight", weight)
+    assert challenge.violations(frozen) == []
+
+
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
 def test_a_network_that_cannot_be_copied_is_refused_in_one_line():
     old = network(dilations=(1, 2, 4, 8))
